@@ -1,0 +1,480 @@
+package connect
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps flows, accounts, grants, clients, subjects and events. Most
+// users pass memstore, sqlitestore or another ready one to [New]; the
+// interfaces here are for those who write a store, and package storetest holds
+// each sentence of their contract as a test.
+//
+// Every method must be atomic, must be safe for concurrent use by many
+// processes on the same data, and must have made its change durable when it
+// returns nil. A write that returns an error of the transport may or may not
+// have happened. No method may keep or change what it was passed, and what it
+// returns belongs to the caller.
+//
+// A store never sees a secret: whatever is secret in a row arrives sealed.
+// Leases and ages are measured with the store's own clock, never the caller's.
+type Store interface {
+	FlowStore
+	AccountStore
+	GrantStore
+	SubjectStore
+	ClientStore
+	EventStore
+}
+
+// FlowStore keeps flows.
+type FlowStore interface {
+	// CreateFlow stores a new flow. It must return [ErrTooMany], and store
+	// nothing, where a cap is reached; the count and the write are one step.
+	CreateFlow(ctx context.Context, flow Flow, caps FlowCaps) error
+
+	// ReadFlow returns the flow that key names, or [ErrNotFound].
+	ReadFlow(ctx context.Context, key FlowKey) (Flow, error)
+
+	// MoveFlow replaces the stored flow by next if the stored one has the
+	// status from and the version next.Version, and returns it with the version
+	// incremented. Otherwise it must change nothing and return the stored flow
+	// and [ErrConflict]: of any number of concurrent moves from one version,
+	// exactly one succeeds.
+	MoveFlow(ctx context.Context, from FlowStatus, next Flow) (Flow, error)
+
+	// CommitFlow does what [Commit] says, all or nothing, and returns the flow
+	// as stored. It must return the stored flow and [ErrConflict] as MoveFlow
+	// does; [ErrStale] where the grant or an account has changed since it was
+	// read; [ErrBusy] where the grant's subject is claimed. In each of these
+	// cases nothing is changed.
+	CommitFlow(ctx context.Context, commit Commit) (Flow, error)
+
+	// ExpireFlows ends at most n flows whose ExpiresAt has passed: started,
+	// parked and pending ones become expired, claimed ones orphaned. It returns
+	// them as they are now; a concurrent call must not return the same ones.
+	ExpireFlows(ctx context.Context, n int) ([]Flow, error)
+}
+
+// FlowStatus is where a flow is on its way.
+//
+//	started → claimed → [parked → claimed] → pending → connected | failed | expired | orphaned
+type FlowStatus string
+
+// The states of a flow. The last four are final.
+const (
+	FlowStarted   FlowStatus = "started"   // the browser is on its way to the platform
+	FlowClaimed   FlowStatus = "claimed"   // one callback has it, and exchanges the code
+	FlowParked    FlowStatus = "parked"    // back without a session: waits for Complete
+	FlowPending   FlowStatus = "pending"   // waits for a selection
+	FlowConnected FlowStatus = "connected" // done
+	FlowFailed    FlowStatus = "failed"    // refused, denied or broken
+	FlowExpired   FlowStatus = "expired"   // nobody came back in time
+	FlowOrphaned  FlowStatus = "orphaned"  // a process died while it had the flow
+)
+
+// Open reports whether the flow may still move.
+func (s FlowStatus) Open() bool {
+	switch s {
+	case FlowStarted, FlowClaimed, FlowParked, FlowPending:
+		return true
+	default:
+		return false
+	}
+}
+
+// Flow is one attempt to connect.
+type Flow struct {
+	ID       string
+	Tenant   string
+	User     string // who must come back; empty where nobody was named
+	Platform string
+	Client   string // name of the client
+	Method   string
+	Binding  Binding
+	Status   FlowStatus
+	Version  int64  // counts the moves; 1 when created
+	KeyID    string // the key that this flow's handles are derived from
+
+	// SHA-256 of the handles that name this flow to a browser or a host. Nil
+	// until the handle exists; never two flows with the same.
+	Link, Session, Ticket []byte
+
+	Linked   bool         // the connect link has been used
+	Request  []byte       // sealed: what Start was given, and the verifier
+	Progress []byte       // sealed: what is known since; nil before the callback
+	Outcome  *FlowOutcome // nil while open
+	Timeline []FlowStep
+
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// FlowOutcome is how a flow ended. It holds nothing secret.
+type FlowOutcome struct {
+	AccountIDs []string
+	Error      Code
+	Chosen     []string // the ids of the choice that was finalized, sorted
+}
+
+// FlowStep is one line of a flow's history, for support.
+type FlowStep struct {
+	At     time.Time `json:"at"`
+	Step   string    `json:"step"`
+	Result string    `json:"result"` // "ok" or a code
+}
+
+// FlowKey names a flow. Exactly one of ID, Link, Session and Ticket is set.
+//
+// Tenant must be set for Session and Ticket and is compared; a store must
+// return [ErrNotFound] where it is missing there. It is empty for Link, and
+// for ID where a browser returns and only the row can say whose it is.
+type FlowKey struct {
+	Tenant                string
+	ID                    string
+	Link, Session, Ticket []byte // SHA-256 of the handle
+}
+
+// FlowCaps bounds what one principal can create. Zero means no bound.
+type FlowCaps struct {
+	OpenPerUser   int // open flows with the flow's tenant and user
+	OpenPerTenant int // open flows with the flow's tenant
+
+	// Recent bounds the flows that were created within Window with the flow's
+	// tenant, user, platform and method, open or not.
+	Recent int
+	Window time.Duration
+}
+
+// Commit is the end of a flow, or the step to a selection: everything that
+// becomes true at once.
+type Commit struct {
+	From FlowStatus
+	Flow Flow // as it will be; Version as it was read
+
+	// Grant is inserted, or replaces the stored one with the same key and so
+	// takes it from whoever held its claim. Its Generation must be one more
+	// than the stored one's, 1 where none is stored, and its ID the stored
+	// one's; otherwise [ErrStale]. Nil where the commit brings no tokens.
+	Grant *Grant
+
+	// Accounts are inserted, or replace the stored ones with the same key, a
+	// tombstone included. Version and ID are checked as Grant's Generation and
+	// ID are.
+	Accounts []Account
+
+	Events []Event // Sequence is set by the store
+}
+
+// AccountStore keeps accounts.
+type AccountStore interface {
+	// ReadAccount returns the account that key names, a tombstone included, or
+	// [ErrNotFound].
+	ReadAccount(ctx context.Context, key AccountKey) (Account, error)
+
+	// ListAccounts returns the tenant's accounts that match, newest first, and
+	// the cursor of the next page, empty on the last. A malformed cursor is
+	// [ErrNotFound].
+	ListAccounts(ctx context.Context, tenant string, filter AccountFilter, page Page) ([]Account, string, error)
+
+	// WriteAccount replaces the stored account with the same tenant and ID if
+	// its version is one less than account.Version; otherwise [ErrStale], or
+	// [ErrNotFound].
+	WriteAccount(ctx context.Context, account Account, events []Event) error
+
+	// ReleaseAccount makes the account a tombstone: status disconnected, its
+	// own secret wiped, its events written. Where no live account is left on
+	// its grant, and the grant is not dead already, the grant becomes
+	// [GrantRevoking], due at once and taken from whoever held it, in the same
+	// step. Releasing a tombstone changes nothing and returns it.
+	ReleaseAccount(ctx context.Context, tenant, id string, events []Event) (Released, error)
+}
+
+// AccountKey names an account within its tenant: by ID, or by the other
+// fields together.
+type AccountKey struct {
+	Tenant         string
+	ID             string
+	Platform, Kind string
+	ClientID       string // the client at the platform where the kind is client-scoped, else empty
+	PlatformID     string
+}
+
+// Account is a connected candidate. Its key is (tenant, platform, kind,
+// client id where the kind is client-scoped, platform id).
+type Account struct {
+	ID         string
+	Tenant     string
+	Platform   string
+	Kind       string
+	ClientID   string // see AccountKey
+	PlatformID string
+	Version    int64 // counts the writes; 1 when created
+
+	GrantID  string
+	ParentID string // the account this one goes with; empty for most
+	Client   string // name of the client of its grant
+	Status   AccountStatus
+	Scopes   []string // granted
+	Missing  []string // scopes that the kind asks for and the grant lacks
+
+	Name, Username, AvatarURL string
+	Target                    map[string]string
+	APIBaseURL                string
+	TokenExpiry               *time.Time // of the token that Client uses; nil unknown, zero never
+	Label                     string
+	Metadata                  []byte // the host's JSON object; nil: none
+
+	Sealed     []byte // its own token, where it has one
+	Generation int64  // counts the writes of Sealed
+
+	ConnectedBy string // the user; empty where an API key named none
+	ConnectedAt time.Time
+	UpdatedAt   time.Time
+}
+
+// AccountStatus says whether an account works, and if not, who must act.
+type AccountStatus string
+
+// The statuses of an account. Client works with the first two only.
+const (
+	AccountActive         AccountStatus = "active"          // everything it was connected for
+	AccountLimited        AccountStatus = "limited"         // works, but lacks scopes that its kind asks for: the user
+	AccountTokenExpired   AccountStatus = "token_expired"   // could not be refreshed: the user
+	AccountReauthRequired AccountStatus = "reauth_required" // the grant is dead: the user
+	AccountTargetLost     AccountStatus = "target_lost"     // the grant lives, the Page or board is gone: the user
+	AccountSuspended      AccountStatus = "suspended"       // the platform or the host's client is blocked: not the user
+	AccountDisconnected   AccountStatus = "disconnected"    // a tombstone
+)
+
+// AccountFilter narrows a list of accounts; an empty field matches all.
+// Tombstones are listed only where Status asks for them.
+type AccountFilter struct {
+	Platform, Kind, PlatformID, GrantID string
+	Status                              AccountStatus
+}
+
+// Page is a part of a list: at most Limit rows after Cursor, which is empty
+// for the first page.
+type Page struct {
+	Limit  int
+	Cursor string
+}
+
+// Released is what a release did.
+type Released struct {
+	Account Account
+	Grant   Grant
+	// Last reports that this release left no live account on the grant, so
+	// that the grant is to be revoked.
+	Last bool
+}
+
+// GrantStore keeps grants. A grant is refreshed and revoked by whoever holds
+// its claim: an attempt id with a lease.
+type GrantStore interface {
+	// ReadGrant returns the grant that key names, or [ErrNotFound].
+	ReadGrant(ctx context.Context, key GrantKey) (Grant, error)
+
+	// ClaimGrants claims what claim asks for and returns the grants as they
+	// were before, in Prior, and as they are now. A grant may be claimed when
+	// it is active, uncertain or revoking, or when its lease has run out. Of
+	// concurrent claims for one grant at most one gets it; the others get no
+	// grant and no error.
+	ClaimGrants(ctx context.Context, claim GrantClaim) ([]ClaimedGrant, error)
+
+	// MarkSent records, durably and before the first byte leaves, that the
+	// holder of attempt is about to present the refresh tokens of grants. It
+	// returns those that the attempt still holds; the others must be left alone.
+	MarkSent(ctx context.Context, attempt string, grants []GrantKey) ([]GrantKey, error)
+
+	// SettleGrant ends a claim. It must return [ErrStale] and change nothing
+	// where the generation is no longer settlement.Generation, or where the
+	// attempt does not hold the grant and the grant is not uncertain: a late
+	// answer counts as long as nothing newer was stored.
+	SettleGrant(ctx context.Context, settlement Settlement) (Grant, error)
+}
+
+// GrantKey names a grant within its tenant: by ID, or by the other fields
+// together.
+type GrantKey struct {
+	Tenant                      string
+	ID                          string
+	Platform, ClientID, Subject string
+}
+
+// GrantStatus is where a grant is in its life.
+type GrantStatus string
+
+// The states of a grant.
+const (
+	GrantActive    GrantStatus = "active"    // its tokens are the newest known
+	GrantClaimed   GrantStatus = "claimed"   // one process has it; nothing was sent
+	GrantSent      GrantStatus = "sent"      // its refresh token may have been presented
+	GrantUncertain GrantStatus = "uncertain" // presented, and the answer is lost
+	GrantRevoking  GrantStatus = "revoking"  // its last account left: to be revoked
+	GrantDead      GrantStatus = "dead"      // over: revoked, refused, or expired
+)
+
+// Grant is what a resource owner gave to one client. Its key is (tenant,
+// platform, client id, subject).
+type Grant struct {
+	ID       string
+	Tenant   string
+	Platform string
+	Client   string // name of the client that minted it
+	ClientID string // the client's id at the platform
+	Subject  string // the resource owner's id at the platform
+	Method   string
+
+	// SubjectKey is a hash of platform, client id and subject: the one key
+	// without a tenant. See SubjectStore.
+	SubjectKey string
+
+	Status     GrantStatus
+	Reason     Code   // why it is dead
+	Sealed     []byte // its tokens; nil once wiped
+	Generation int64  // counts the writes of Sealed
+	Scopes     []string
+	Hosts      []string
+
+	AccessExpiry  *time.Time // nil unknown, zero never
+	RefreshExpiry *time.Time
+	DueAt         *time.Time // when Run should see to it; nil: never
+
+	Attempt    string    // who holds it
+	LeaseUntil time.Time // by the store's clock
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// GrantClaim asks for one grant, or for at most N that are due: DueAt has
+// passed, or a lease has run out.
+type GrantClaim struct {
+	Tenant, ID string
+	N          int // used where ID is empty
+	Attempt    string
+	Lease      time.Duration
+}
+
+// ClaimedGrant is a grant with the status that it had before the claim. A
+// Prior of [GrantSent] or [GrantUncertain] means that its refresh token may
+// have been presented already; of [GrantRevoking], that it is to be revoked.
+type ClaimedGrant struct {
+	Grant
+	Prior GrantStatus
+}
+
+// Settlement is the end of a claim.
+type Settlement struct {
+	Tenant, ID string
+	Attempt    string
+	Generation int64 // of the grant as it was claimed
+
+	Status GrantStatus // active, uncertain, revoking or dead
+	Reason Code        // for dead
+	DueAt  *time.Time
+
+	// Tokens replaces the stored tokens and increments the generation; nil
+	// keeps both. Wipe removes the sealed tokens instead.
+	Tokens *SealedTokens
+	Wipe   bool
+
+	// AccountStatus, where set, becomes the status of the grant's live accounts.
+	// For each account whose status this changes, a copy of each event is
+	// written, with that account's id and the event id "ID.account id".
+	AccountStatus AccountStatus
+	Events        []Event
+}
+
+// SealedTokens are new tokens of a grant.
+type SealedTokens struct {
+	Sealed        []byte
+	Scopes, Hosts []string
+	AccessExpiry  *time.Time
+	RefreshExpiry *time.Time
+}
+
+// SubjectStore counts who shares a subject, over all tenants. Some platforms
+// revoke everything that a person gave to a client, so the last account out
+// asks for the revocation, and a commit that meets one under way waits.
+type SubjectStore interface {
+	// ClaimSubject claims the subject for a revocation. It must return
+	// [ErrConflict] where an account that is not a tombstone has a grant with
+	// this key, in any tenant, and [ErrBusy] where another attempt holds an
+	// unexpired claim. The count and the claim are one step, and a claim must
+	// hold off CommitFlow for grants with this key until it is released or its
+	// lease has run out.
+	ClaimSubject(ctx context.Context, subjectKey, attempt string, lease time.Duration) error
+
+	// ReleaseSubject ends a claim that the attempt holds; otherwise it does
+	// nothing.
+	ReleaseSubject(ctx context.Context, subjectKey, attempt string) error
+}
+
+// ClientStore keeps clients that are not in the host's configuration: a
+// tenant's own, and those registered per server.
+type ClientStore interface {
+	// ReadClient returns a client, or [ErrNotFound].
+	ReadClient(ctx context.Context, tenant, platform, name string) (ClientRecord, error)
+
+	// PutClient stores a client with version 1 where none is stored, or
+	// replaces the stored one if its version is one less; otherwise
+	// [ErrStale]. Of concurrent first puts exactly one succeeds.
+	PutClient(ctx context.Context, client ClientRecord) error
+}
+
+// ClientRecord is a stored client. Its key is (tenant, platform, name); the
+// tenant is empty for one that all tenants share.
+type ClientRecord struct {
+	Tenant, Platform, Name string
+	Version                int64
+	ClientID               string
+	Sealed                 []byte // its secret
+	Scopes                 []string
+	Enabled                bool
+	CreatedAt, UpdatedAt   time.Time
+}
+
+// EventStore is the outbox: events are written with the change that they tell
+// of, by the methods above, and delivered from here.
+type EventStore interface {
+	// ListEvents returns the tenant's events after cursor, oldest first, and
+	// the cursor to go on from.
+	ListEvents(ctx context.Context, tenant string, page Page) ([]Event, string, error)
+
+	// ClaimEvents claims at most n undelivered events for delivery. It must not
+	// return an event while an earlier one of the same account is undelivered
+	// and not in the same answer, nor one that another attempt holds.
+	ClaimEvents(ctx context.Context, n int, attempt string, lease time.Duration) ([]Event, error)
+
+	// AckEvents records that the events, which the attempt holds, were
+	// delivered. Others are ignored.
+	AckEvents(ctx context.Context, attempt string, ids []string) error
+}
+
+// Event tells of one change. It never holds a token, a session or a link.
+type Event struct {
+	ID        string
+	Type      EventType
+	Tenant    string
+	AccountID string // empty for events of a flow
+	Platform  string
+	Sequence  int64 // counts an account's events from 1; 0 where there is no account
+	CreatedAt time.Time
+	Data      []byte // a JSON object; nil: an empty one
+}
+
+// EventType names what happened.
+type EventType string
+
+// The event types.
+const (
+	EventAccountConnected      EventType = "account.connected"
+	EventAccountUpdated        EventType = "account.updated"
+	EventAccountDisconnected   EventType = "account.disconnected"
+	EventAccountTokenExpired   EventType = "account.token_expired"
+	EventAccountReauthRequired EventType = "account.reauth_required"
+	EventFlowFailed            EventType = "flow.failed"
+)
