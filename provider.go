@@ -34,6 +34,7 @@ type Provider interface {
 type Platform struct {
 	Name        string        // in URLs and JSON: "facebook"; 1 to 32 of [a-z0-9]
 	DisplayName string        // for people: "Facebook"
+	Family      string        // shared by platforms that one client and one consent cover; defaults to Name
 	Client      Client        // the host's shared client; zero where the platform has no clients
 	Methods     []Method      // ways to connect, the default first
 	Kinds       []Kind        // what can be connected

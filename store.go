@@ -327,8 +327,8 @@ type Grant struct {
 	Subject  string // the resource owner's id at the platform
 	Method   string
 
-	// SubjectKey is a hash of platform, client id and subject: the one key
-	// without a tenant. See SubjectStore.
+	// SubjectKey is a hash of platform family, client id and subject: the one
+	// key without a tenant. See SubjectStore.
 	SubjectKey string
 
 	Status     GrantStatus

@@ -36,7 +36,8 @@ type ringKey struct {
 
 // NewKeyring returns a ring that seals with primary and opens with all keys.
 // It refuses the zero Key, an id that occurs twice, and the same bytes under
-// two ids, since a rotation from a key to itself changes nothing.
+// two ids, since a rotation from a key to itself changes nothing. With
+// GODEBUG=fips140=only it always fails: Go then has no cipher for it.
 func NewKeyring(primary Key, decryptOnly ...Key) (*Keyring, error) {
 	ring := &Keyring{primary: primary.id, keys: make(map[string]*ringKey)}
 	for _, key := range append([]Key{primary}, decryptOnly...) {

@@ -2,11 +2,9 @@ package peers
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,7 +55,9 @@ func startNetwork(tb testing.TB, installed, scripts string, env ...string) ready
 	if err != nil {
 		tb.Fatalf("the PDS did not start: %v\n%s", err, stderr.String())
 	}
-	go io.Copy(io.Discard, stdout) // ends with the process
+	go func() {
+		_, _ = io.Copy(io.Discard, stdout) // ends with the process
+	}()
 
 	var r ready
 	if err := json.Unmarshal(line, &r); err != nil {
@@ -104,20 +104,6 @@ func node(tb testing.TB, installed string) string {
 		return own
 	}
 	return testreq.Command(tb, "node")
-}
-
-// newRequest returns a POST of in as JSON.
-func newRequest(ctx context.Context, url string, in any) (*http.Request, error) {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return nil, err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	return r, nil
 }
 
 // tail keeps the last logLimit bytes written to it. It may be used

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -155,4 +156,18 @@ func (p *PDS) call(tb testing.TB, method string, authorize func(*http.Request), 
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
 		tb.Fatalf("%s: %v", method, err)
 	}
+}
+
+// newRequest returns a POST of in as JSON.
+func newRequest(ctx context.Context, url string, in any) (*http.Request, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	return r, nil
 }

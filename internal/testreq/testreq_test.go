@@ -51,7 +51,10 @@ func TestMissing(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv(testreq.Variable, tt.value)
-			got := outcome(t, func(tb testing.TB) { testreq.Missing(tb, "widget", "not installed") })
+			got := outcome(t, func(tb testing.TB) {
+				tb.Helper()
+				testreq.Missing(tb, "widget", "not installed")
+			})
 			if got.ended != tt.want {
 				t.Errorf("test %s, want %s", got.ended, tt.want)
 			}
@@ -64,21 +67,27 @@ func TestMissing(t *testing.T) {
 
 func TestCommand(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, "widget")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o700); err != nil {
+	want := filepath.Join(dir, "widget")
+	if err := os.WriteFile(want, []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir)
 	t.Setenv(testreq.Variable, "")
 
-	var found string
-	if got := outcome(t, func(tb testing.TB) { found = testreq.Command(tb, "widget") }); got.ended != "" {
-		t.Errorf("a program on PATH: test %s", got.ended)
+	if got, path := command(t, "widget"); got.ended != "" || path != want {
+		t.Errorf("a program on PATH: test %q, path %q, want %q", got.ended, path, want)
 	}
-	if found != path {
-		t.Errorf("Command = %q, want %q", found, path)
-	}
-	if got := outcome(t, func(tb testing.TB) { testreq.Command(tb, "gadget") }); got.ended != "skipped" {
+	if got, _ := command(t, "gadget"); got.ended != "skipped" {
 		t.Errorf("a program not on PATH: test %q, want skipped", got.ended)
 	}
+}
+
+// command calls testreq.Command as a test would.
+func command(tb testing.TB, name string) (how *recorder, path string) {
+	tb.Helper()
+	how = outcome(tb, func(tb testing.TB) {
+		tb.Helper()
+		path = testreq.Command(tb, name)
+	})
+	return how, path
 }

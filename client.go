@@ -1,0 +1,274 @@
+package connect
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// Client returns an HTTP client that calls the platform as the account. The
+// client refreshes before the token ends, and once where the platform says
+// that it has ended; it may be kept and shared, and each request looks the
+// account up anew. Its errors are [*Error]s with the code that says who must
+// act: [CodeReauthRequired], [CodeTokenExpired], [CodeTargetLost],
+// [CodeSuspended], [CodeDisconnected].
+//
+// It reaches https addresses of the platform's own hosts only, follows no
+// redirect, and sets no deadline beside the request's context.
+func (c *Connector) Client(ctx context.Context, tenant, accountID string) (*http.Client, error) {
+	if _, err := c.usable(ctx, tenant, accountID); err != nil {
+		return nil, err
+	}
+	return &http.Client{
+		Transport:     &accountTransport{c: c, tenant: tenant, accountID: accountID},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+// accountTransport authorizes each request as one account.
+type accountTransport struct {
+	c                 *Connector
+	tenant, accountID string
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *accountTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	use, err := t.c.use(r.Context(), t.tenant, t.accountID)
+	if err != nil {
+		return nil, closing(r, err)
+	}
+	if err := use.mayReach(r); err != nil {
+		return nil, closing(r, err)
+	}
+	resp, err := t.c.send(use, r)
+	if err != nil || resp.StatusCode < http.StatusBadRequest {
+		return resp, err
+	}
+	if !use.expiredAnswer(resp) || !replayable(r) {
+		return resp, nil
+	}
+	return t.again(use, r, resp)
+}
+
+// again refreshes once and repeats the request; where that cannot be, the
+// caller gets the platform's own answer.
+func (t *accountTransport) again(use *accountUse, r *http.Request, resp *http.Response) (*http.Response, error) {
+	if use.ownToken {
+		return resp, nil // an account's own token is not the grant's to refresh
+	}
+	if err := t.c.refresh(r.Context(), use.grant); err != nil {
+		if CodeOf(err) == CodeReauthRequired || CodeOf(err) == CodeTokenExpired {
+			_ = resp.Body.Close()
+			return nil, err
+		}
+		return resp, nil
+	}
+	fresh, err := t.c.use(r.Context(), t.tenant, t.accountID)
+	if err != nil {
+		return resp, nil
+	}
+	_ = resp.Body.Close()
+	repeat := r.Clone(r.Context())
+	if r.GetBody != nil {
+		if repeat.Body, err = r.GetBody(); err != nil {
+			return nil, fmt.Errorf("connect: repeating a request after a refresh: %w", err)
+		}
+	}
+	return t.c.send(fresh, repeat)
+}
+
+// closing keeps the promise of a RoundTripper to close the body.
+func closing(r *http.Request, err error) error {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return err
+}
+
+func replayable(r *http.Request) bool {
+	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+}
+
+// accountUse is an account with everything that a request needs, open.
+type accountUse struct {
+	account  Account
+	grant    Grant
+	adapter  *adapter
+	tokens   *Tokens // Access is the account's own where it has one
+	ownToken bool
+}
+
+// usable reads an account and refuses one that does not work.
+func (c *Connector) usable(ctx context.Context, tenant, accountID string) (Account, error) {
+	if tenant == "" {
+		return Account{}, storeError("client", ErrNotFound)
+	}
+	account, err := c.cfg.Store.ReadAccount(ctx, AccountKey{Tenant: tenant, ID: accountID})
+	if err != nil {
+		return Account{}, storeError("client", err)
+	}
+	if account.Status != AccountActive && account.Status != AccountLimited {
+		return Account{}, unusable("client", account.Platform, account.Status)
+	}
+	return account, nil
+}
+
+// unusable says why an account does not work and who must act.
+func unusable(op, platform string, status AccountStatus) *Error {
+	messages := map[AccountStatus]string{
+		AccountTokenExpired:   "The token ended and could not be refreshed. The user must connect again.",
+		AccountReauthRequired: "The platform ended the grant. The user must connect again.",
+		AccountTargetLost:     "The account is gone at the platform or out of reach. The user must choose another.",
+		AccountSuspended:      "The platform has blocked this app or account. The host or the platform must act.",
+		AccountDisconnected:   "The account was disconnected.",
+	}
+	return &Error{Code: Code(status), Op: op, Platform: platform, Message: messages[status]}
+}
+
+// use opens an account for one request, refreshed where its token is over.
+func (c *Connector) use(ctx context.Context, tenant, accountID string) (*accountUse, error) {
+	use, err := c.openUse(ctx, tenant, accountID)
+	if err != nil || use.ownToken || !c.expired(use.tokens.AccessExpiry) {
+		return use, err
+	}
+	if err := c.refresh(ctx, use.grant); err != nil {
+		return nil, err
+	}
+	return c.openUse(ctx, tenant, accountID)
+}
+
+func (c *Connector) openUse(ctx context.Context, tenant, accountID string) (*accountUse, error) {
+	account, err := c.usable(ctx, tenant, accountID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.adapter("client", account.Platform)
+	if err != nil {
+		return nil, err
+	}
+	grant, err := c.cfg.Store.ReadGrant(ctx, GrantKey{Tenant: tenant, ID: account.GrantID})
+	if err != nil {
+		return nil, storeError("client", err)
+	}
+	use := &accountUse{account: account, grant: grant, adapter: a}
+	if use.tokens, err = c.openGrant(grant); err != nil {
+		return nil, storeError("client", err)
+	}
+	if account.Sealed == nil {
+		return use, nil
+	}
+	use.ownToken = true
+	use.tokens.AccessExpiry = account.TokenExpiry
+	if use.tokens.Access, err = c.openAccount(account); err != nil {
+		return nil, storeError("client", err)
+	}
+	return use, nil
+}
+
+// mayReach refuses every address that is not the platform's.
+//
+// Security: the token goes to these hosts and nowhere else, whatever URL the
+// caller was talked into. The hosts that a grant adds are sealed with it.
+func (use *accountUse) mayReach(r *http.Request) error {
+	host := r.URL.Hostname()
+	allowed := slices.Contains(use.adapter.Hosts, host) || slices.Contains(use.tokens.Hosts, host)
+	if r.URL.Scheme == "https" && r.URL.User == nil && (r.URL.Port() == "" || r.URL.Port() == "443") && allowed && (r.Host == "" || r.Host == r.URL.Host) {
+		return nil
+	}
+	return &Error{Code: CodeForbidden, Op: "client", Platform: use.adapter.Name, AccountID: use.account.ID, Message: "The address is not one of the platform's, so that no token is sent there."}
+}
+
+// send signs a copy of the request and sends it.
+func (c *Connector) send(use *accountUse, r *http.Request) (*http.Response, error) {
+	signed := r.Clone(r.Context())
+	signed.Header.Del("Authorization")
+	if err := c.sign(use, signed); err != nil {
+		return nil, closing(r, err)
+	}
+	return c.outbound(use.adapter).Transport().RoundTrip(signed)
+}
+
+func (c *Connector) sign(use *accountUse, r *http.Request) error {
+	if use.adapter.signer != nil {
+		return use.adapter.signer.Sign(c.env(use.adapter), use.tokens, r)
+	}
+	if use.tokens.Access.IsZero() {
+		return &Error{Code: CodeUnsupported, Op: "client", Platform: use.adapter.Name, Message: "The account has no token to call the platform with.", Err: ErrNoToken}
+	}
+	r.Header.Set("Authorization", "Bearer "+use.tokens.Access.Reveal())
+	return nil
+}
+
+// expiredAnswer reports whether an answer says that the access token is over.
+// It reads the answer's beginning and puts it back.
+func (use *accountUse) expiredAnswer(resp *http.Response) bool {
+	head, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	resp.Body = &replayedBody{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
+	if err != nil {
+		return false
+	}
+	class, known := use.adapter.classify(resp.StatusCode, resp.Header, head)
+	return known && class == ClassExpired
+}
+
+// replayedBody reads what was read before, then the rest.
+type replayedBody struct {
+	io.Reader
+	io.Closer
+}
+
+// TokenSource returns the account's bearer token for libraries that insist on
+// one. The token leaves the engine's protection: it may be logged or sent
+// anywhere. Use [Connector.Client] where you can. The error is [ErrNoToken]
+// for an account whose requests are signed otherwise.
+//
+// The source may be kept and is safe for concurrent use. It waits at most a
+// minute for a refresh.
+func (c *Connector) TokenSource(ctx context.Context, tenant, accountID string) (oauth2.TokenSource, error) {
+	source := &tokenSource{c: c, tenant: tenant, accountID: accountID}
+	if _, err := source.token(ctx); err != nil {
+		return nil, err
+	}
+	return source, nil
+}
+
+type tokenSource struct {
+	c                 *Connector
+	tenant, accountID string
+}
+
+// Token implements [oauth2.TokenSource].
+func (s *tokenSource) Token() (*oauth2.Token, error) {
+	ctx, cancel := context.WithTimeout(s.c.background, time.Minute)
+	defer cancel()
+	return s.token(ctx)
+}
+
+func (s *tokenSource) token(ctx context.Context) (*oauth2.Token, error) {
+	use, err := s.c.use(ctx, s.tenant, s.accountID)
+	if err != nil {
+		return nil, err
+	}
+	if use.tokens.Access.IsZero() {
+		return nil, &Error{Code: CodeUnsupported, Op: "token", Platform: use.adapter.Name, Message: "The account has no bearer token; use Client.", Err: ErrNoToken}
+	}
+	token := &oauth2.Token{AccessToken: use.tokens.Access.Reveal(), TokenType: "Bearer"}
+	if use.tokens.AccessExpiry != nil {
+		token.Expiry = *use.tokens.AccessExpiry
+	}
+	return token, nil
+}
+
+var _ http.RoundTripper = (*accountTransport)(nil)
+
+// isCanceled reports whether a caller gave up.
+func isCanceled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,289 @@
+package connect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/seed944197df/connect/selection"
+)
+
+// work takes a claimed flow from its tokens to its outcome. It must run
+// detached: a code is used once, and what it gave is stored or revoked.
+func (c *Connector) work(ctx context.Context, at *attempt, get func(context.Context) (*Tokens, error)) (*Outcome, error) {
+	asking, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	if at.tokens == nil {
+		var err error
+		if at.tokens, err = get(asking); err != nil {
+			return c.failed(ctx, at, err)
+		}
+	}
+	chosen, err := c.decide(asking, at)
+	switch {
+	case err != nil:
+		c.abandonLater(at)
+		return c.failed(ctx, at, err)
+	case chosen == nil:
+		return c.ask(ctx, at)
+	}
+	out, err := c.commit(ctx, at, chosen, nil)
+	if err != nil {
+		c.abandonLater(at)
+		return nil, storeError("callback", err)
+	}
+	return out, nil
+}
+
+// ask opens a selection.
+func (c *Connector) ask(ctx context.Context, at *attempt) (*Outcome, error) {
+	session, err := c.handle(purposeSession, at.flow)
+	if err != nil {
+		return nil, storeError("callback", err)
+	}
+	at.flow.Session = digest(session)
+	at.flow.ExpiresAt = c.cfg.Now().UTC().Add(c.cfg.SessionTTL)
+	if err := c.persist(ctx, at, FlowPending, "list"); err != nil {
+		c.abandonLater(at)
+		return nil, storeError("callback", err)
+	}
+	return c.outcome(ctx, at)
+}
+
+// decide returns the candidates to connect without a question, nil where a
+// person must choose.
+func (c *Connector) decide(ctx context.Context, at *attempt) ([]Candidate, error) {
+	if missing := without(at.tokens.Scopes, at.adapter.methodByID(at.flow.Method).RequiredScopes); len(missing) > 0 {
+		return nil, &ProviderError{Class: ClassScopeMissing}
+	}
+	want, err := c.expected(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	enough := func() bool {
+		if want != "" {
+			return slices.ContainsFunc(at.progress.Candidates, func(r candidateRecord) bool { return r.ID() == want })
+		}
+		return at.request.Rule == selection.First && slices.ContainsFunc(at.offered(), selection.Candidate.Selectable)
+	}
+	limit := firstList
+	if want != "" || at.request.Rule == selection.All {
+		limit = moreList
+	}
+	if err := c.list(ctx, at, limit, enough); err != nil {
+		return nil, err
+	}
+	if want != "" {
+		return at.same(want)
+	}
+	if at.progress.Complete && len(at.progress.Candidates) == 0 {
+		return nil, &Error{Code: CodeNothingToConnect, Op: "callback", Platform: at.flow.Platform}
+	}
+	choice, decided := selection.Decide(at.request.Rule, at.offered(), at.progress.Complete, at.adapter.multiple())
+	if !decided {
+		return nil, nil
+	}
+	return at.chosen(choice), nil
+}
+
+// expected is the id of the candidate that a reconnect must find, empty for a
+// new connection.
+func (c *Connector) expected(ctx context.Context, at *attempt) (string, error) {
+	if at.request.AccountID == "" {
+		return "", nil
+	}
+	account, err := c.cfg.Store.ReadAccount(ctx, AccountKey{Tenant: at.flow.Tenant, ID: at.request.AccountID})
+	if err != nil {
+		return "", storeError("callback", err)
+	}
+	return selection.Candidate{Kind: account.Kind, PlatformID: account.PlatformID}.ID(), nil
+}
+
+// same returns the candidate of a reconnect. A person who is signed in at the
+// platform as somebody else connects nothing.
+func (at *attempt) same(want string) ([]Candidate, error) {
+	choice, err := selection.Choose(at.offered(), []string{want}, nil)
+	if err != nil {
+		return nil, &Error{Code: CodeIdentityMismatch, Op: "callback", Platform: at.flow.Platform, AccountID: at.request.AccountID}
+	}
+	return at.chosen(choice), nil
+}
+
+// without returns what of needed is not in have.
+func without(have, needed []string) []string {
+	var missing []string
+	for _, s := range needed {
+		if !slices.Contains(have, s) {
+			missing = append(missing, s)
+		}
+	}
+	return missing
+}
+
+// commit stores the grant, the accounts, their events and the outcome in one
+// step, and builds them again where something changed underneath. It returns
+// [ErrConflict] where somebody else ended the flow.
+func (c *Connector) commit(ctx context.Context, at *attempt, chosen []Candidate, choice []string) (*Outcome, error) {
+	done := *at
+	var err error
+	done.flow, err = c.swap(ctx, func() (Flow, []byte, error) {
+		try := *at
+		commit, err := c.build(ctx, &try, chosen, choice)
+		if err != nil {
+			return Flow{}, nil, err
+		}
+		stored, err := c.cfg.Store.CommitFlow(ctx, commit)
+		return stored, commit.Flow.Progress, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	done.forget()
+	return c.outcome(ctx, &done)
+}
+
+// build reads what is stored under the same keys and lays out the commit.
+func (c *Connector) build(ctx context.Context, at *attempt, chosen []Candidate, choice []string) (Commit, error) {
+	grant, err := c.buildGrant(ctx, at)
+	if err != nil {
+		return Commit{}, err
+	}
+	commit := Commit{From: at.flow.Status, Grant: &grant}
+	outcome := &FlowOutcome{Chosen: choice}
+	for _, candidate := range chosen {
+		account, event, err := c.buildAccount(ctx, at, grant, candidate)
+		if err != nil {
+			return Commit{}, err
+		}
+		commit.Accounts = append(commit.Accounts, account)
+		commit.Events = append(commit.Events, event)
+		outcome.AccountIDs = append(outcome.AccountIDs, account.ID)
+	}
+	at.flow.Outcome = outcome
+	at.forget()
+	commit.Flow, err = c.next(at, FlowConnected, "connect", "ok")
+	return commit, err
+}
+
+// buildGrant is the grant as it will be. The newest consent wins.
+func (c *Connector) buildGrant(ctx context.Context, at *attempt) (Grant, error) {
+	now := c.cfg.Now().UTC()
+	client := at.adapter.Client
+	key := GrantKey{Tenant: at.flow.Tenant, Platform: at.flow.Platform, ClientID: client.ID, Subject: at.tokens.Subject}
+	grant, err := c.cfg.Store.ReadGrant(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		grant, err = Grant{ID: newID(now), CreatedAt: now}, nil
+	}
+	if err != nil {
+		return Grant{}, err
+	}
+	grant.Tenant, grant.Platform, grant.ClientID, grant.Subject = key.Tenant, key.Platform, key.ClientID, key.Subject
+	grant.Client, grant.Method = at.flow.Client, at.flow.Method
+	grant.SubjectKey = at.adapter.subjectKey(at.tokens.Subject)
+	grant.Status, grant.Reason, grant.Attempt, grant.LeaseUntil = GrantActive, "", "", time.Time{}
+	grant.Generation++
+	grant.UpdatedAt = now
+	grant.DueAt = c.refreshPoint(at.adapter, at.tokens)
+	return grant, c.sealGrant(&grant, at.tokens)
+}
+
+// buildAccount is the account as it will be: a new one, or the one that the
+// tenant already has under this key, a tombstone included, with its id.
+func (c *Connector) buildAccount(ctx context.Context, at *attempt, grant Grant, candidate Candidate) (Account, Event, error) {
+	now := c.cfg.Now().UTC()
+	key := accountKey(at.flow.Tenant, at.adapter, candidate.Candidate)
+	account, err := c.cfg.Store.ReadAccount(ctx, key)
+	event := EventAccountUpdated
+	switch {
+	case errors.Is(err, ErrNotFound):
+		err = nil
+		account = Account{ID: newID(now), Tenant: key.Tenant, Platform: key.Platform, Kind: key.Kind, ClientID: key.ClientID, PlatformID: key.PlatformID}
+		event = EventAccountConnected
+	case err != nil:
+		return Account{}, Event{}, err
+	case account.Status != AccountActive && account.Status != AccountLimited:
+		event = EventAccountConnected
+	}
+	account.fill(at, grant, candidate, now)
+	account.Sealed = nil
+	account.Generation++
+	if !candidate.Access.IsZero() {
+		account.Sealed, err = c.seal(accountBinding(account), accountSecret{V: recordVersion, Access: candidate.Access.Reveal()})
+	}
+	return account, c.event(event, account.Tenant, account.Platform, account.ID, map[string]string{"kind": account.Kind}), err
+}
+
+// accountKey is the identity of a candidate within a tenant.
+func accountKey(tenant string, a *adapter, candidate selection.Candidate) AccountKey {
+	key := AccountKey{Tenant: tenant, Platform: a.Name, Kind: candidate.Kind, PlatformID: candidate.PlatformID}
+	if kind, _ := a.kind(candidate.Kind); kind.ClientScoped {
+		key.ClientID = a.Client.ID
+	}
+	return key
+}
+
+// fill sets what a consent decides. What the host wrote stays, unless the flow
+// brought something new.
+func (account *Account) fill(at *attempt, grant Grant, candidate Candidate, now time.Time) {
+	kind, _ := at.adapter.kind(candidate.Kind)
+	account.Version++
+	account.GrantID, account.Client = grant.ID, grant.Client
+	account.Name, account.Username, account.AvatarURL = candidate.Name, candidate.Username, candidate.AvatarURL
+	account.Target = candidate.Target
+	account.Scopes, account.Missing = grant.Scopes, without(grant.Scopes, kind.Scopes)
+	account.Status = AccountActive
+	if len(account.Missing) > 0 {
+		account.Status = AccountLimited
+	}
+	account.APIBaseURL = at.adapter.APIBaseURL
+	if at.tokens.APIBaseURL != "" {
+		account.APIBaseURL = at.tokens.APIBaseURL
+	}
+	account.TokenExpiry = grant.AccessExpiry
+	if !candidate.Access.IsZero() {
+		account.TokenExpiry = candidate.AccessExpiry
+	}
+	if len(at.request.Metadata) > 0 {
+		account.Metadata = at.request.Metadata
+	}
+	account.ConnectedBy, account.ConnectedAt, account.UpdatedAt = at.flow.User, now, now
+}
+
+func (c *Connector) event(kind EventType, tenant, platform, accountID string, data map[string]string) Event {
+	now := c.cfg.Now().UTC()
+	raw, _ := json.Marshal(data) // a map of strings has no way to fail
+	return Event{ID: newID(now), Type: kind, Tenant: tenant, Platform: platform, AccountID: accountID, CreatedAt: now, Data: raw}
+}
+
+// failed ends a claimed flow with what an error means, and returns that as the
+// outcome.
+func (c *Connector) failed(ctx context.Context, at *attempt, err error) (*Outcome, error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = c.platformFailed("callback", at.adapter, err)
+	}
+	c.cfg.Logger.Info("a flow failed", "platform", at.flow.Platform, "flow", at.flow.ID, "error", e)
+	return c.fail(ctx, at, e.Code)
+}
+
+// fail ends an open flow.
+func (c *Connector) fail(ctx context.Context, at *attempt, code Code) (*Outcome, error) {
+	from := at.flow.Status
+	at.flow.Outcome = &FlowOutcome{Error: code}
+	at.forget()
+	next, err := c.next(at, FlowFailed, "fail", string(code))
+	if err != nil {
+		return nil, err
+	}
+	event := c.event(EventFlowFailed, next.Tenant, next.Platform, "", map[string]string{"flow_id": next.ID, "error": string(code)})
+	at.flow, err = c.swap(ctx, func() (Flow, []byte, error) {
+		stored, err := c.cfg.Store.CommitFlow(ctx, Commit{From: from, Flow: next, Events: []Event{event}})
+		return stored, next.Progress, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.outcome(ctx, at)
+}

@@ -1,0 +1,113 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// CompleteRequest ends a flow from the host's side: with the ticket that the
+// return URL got, or, where the host owns the redirect URI, with the platform
+// and the whole query that it was called with.
+type CompleteRequest struct {
+	Ticket string
+
+	Platform, Client string
+	Query            string
+}
+
+// Complete ends a flow whose browser came back where no session of the host
+// could be seen. p must be who began the flow, as the host has authenticated
+// it now; that is what makes a stolen or forwarded ticket worthless. The same
+// call again gives the same outcome.
+//
+// A ticket of another tenant is not found. A principal of the same tenant that
+// is not the flow's user burns the flow ([CodeBindingMismatch]).
+func (c *Connector) Complete(ctx context.Context, p Principal, req CompleteRequest) (*Outcome, error) {
+	if err := checkPrincipal("complete", p); err != nil {
+		return nil, err
+	}
+	if req.Ticket == "" {
+		return c.completeQuery(ctx, p, req)
+	}
+	if req.Platform != "" || req.Query != "" || len(req.Ticket) > maxHandle {
+		return nil, invalid("complete", "ticket", "Pass either the ticket, or the platform and the query.")
+	}
+	at, err := c.flowByHandle(ctx, "complete", FlowKey{Tenant: p.Tenant, Ticket: digest(req.Ticket)})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.mayContinue(ctx, p, at); err != nil {
+		return nil, err
+	}
+	return c.unpark(ctx, at)
+}
+
+func (c *Connector) flowByHandle(ctx context.Context, op string, key FlowKey) (*attempt, error) {
+	flow, err := c.cfg.Store.ReadFlow(ctx, key)
+	if err != nil {
+		return nil, storeError(op, err)
+	}
+	return c.openFlow(op, flow)
+}
+
+// mayContinue checks that p is who began, and that the host still lets it.
+func (c *Connector) mayContinue(ctx context.Context, p Principal, at *attempt) error {
+	if !mayReturn(p, at.flow) {
+		return c.burn(ctx, at)
+	}
+	err := c.authorize(ctx, p, Action{Name: ActionStart, Platform: at.flow.Platform, AccountID: at.request.AccountID})
+	if err != nil && at.flow.Status.Open() {
+		c.abandonLater(at)
+		if _, failErr := c.fail(ctx, at, CodeForbidden); failErr != nil && !errors.Is(failErr, ErrConflict) {
+			return storeError("complete", failErr)
+		}
+	}
+	return err
+}
+
+// unpark takes up a parked flow where its browser left it.
+func (c *Connector) unpark(ctx context.Context, at *attempt) (*Outcome, error) {
+	if at.flow.Status == FlowParked && c.overdue(at.flow) {
+		return c.refusal(at, CodeExpired), nil
+	}
+	if at.flow.Status == FlowParked {
+		query := at.progress.Query
+		at.progress.Query = nil
+		at.flow.ExpiresAt = c.cfg.Now().UTC().Add(exchangeTimeout + commitTimeout + time.Minute)
+		err := c.move(ctx, at, FlowClaimed, "complete")
+		if err == nil {
+			return c.finish(ctx, func(ctx context.Context) (*Outcome, error) {
+				return c.work(ctx, at, func(ctx context.Context) (*Tokens, error) { return c.exchange(ctx, at, query) })
+			})
+		}
+		if !errors.Is(err, ErrConflict) {
+			return nil, storeError("complete", err)
+		}
+	}
+	at, err := c.settled(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return c.outcome(ctx, at)
+}
+
+// completeQuery takes an authorization response that the host's own handler
+// received, with the checks of a callback.
+func (c *Connector) completeQuery(ctx context.Context, p Principal, req CompleteRequest) (*Outcome, error) {
+	resp, err := c.parseResponse(req.Platform, req.Client, req.Query)
+	if err != nil {
+		return nil, err
+	}
+	at, err := c.flowOf(ctx, resp)
+	if err != nil {
+		return nil, err
+	}
+	if at.flow.Tenant != p.Tenant {
+		return nil, storeError("complete", ErrNotFound)
+	}
+	if err := c.mayContinue(ctx, p, at); err != nil {
+		return nil, err
+	}
+	return c.arrive(ctx, at, resp)
+}

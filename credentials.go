@@ -1,0 +1,88 @@
+package connect
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// loginTries bounds how often one principal may try credentials on one
+// platform: it is counted in the store, over all processes.
+const (
+	loginTries  = 10
+	loginWindow = time.Minute
+)
+
+// CredentialsRequest connects by what a person typed into a form.
+type CredentialsRequest struct {
+	Platform string
+	Method   string            // defaults to the platform's first credentials method
+	Values   map[string]Secret // by field name
+
+	User      string // as in StartRequest
+	Kind      string
+	AccountID string
+	Metadata  json.RawMessage
+}
+
+// ConnectCredentials connects by credentials, such as a Bluesky app password.
+// It is a flow like any other and ends in the same outcome, but no browser
+// returns, so that it never ends by ticket. What was typed is not kept.
+//
+// [CodeCredentialsRefused] means that the values were wrong; at most 10 tries
+// a minute are made for one user and platform ([CodeRateLimited]).
+func (c *Connector) ConnectCredentials(ctx context.Context, p Principal, req CredentialsRequest) (*Outcome, error) {
+	const op = "credentials"
+	start := StartRequest{Platform: req.Platform, Method: req.Method, User: req.User, Kind: req.Kind, AccountID: req.AccountID, Metadata: req.Metadata}
+	at, err := c.plan(ctx, op, p, start, MethodCredentials)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkValues(op, at.adapter.methodByID(at.flow.Method), req.Values); err != nil {
+		return nil, err
+	}
+	at.flow.Status = FlowClaimed
+	at.request.Mode = ModeHeadless
+	if err := c.create(ctx, at, FlowCaps{Recent: loginTries, Window: loginWindow}); err != nil {
+		return nil, err
+	}
+	var refused error
+	out, err := c.finish(ctx, func(ctx context.Context) (*Outcome, error) {
+		return c.work(ctx, at, func(ctx context.Context) (*Tokens, error) {
+			tokens, err := at.adapter.credentials.Login(ctx, c.env(at.adapter), LoginRequest{Method: at.flow.Method, Values: req.Values})
+			refused = err
+			return tokens, err
+		})
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case refused != nil:
+		return nil, c.platformFailed(op, at.adapter, refused)
+	case out.Status == OutcomeError:
+		return nil, &Error{Code: out.Error, Op: op, Platform: at.flow.Platform, Message: "This could not be connected."}
+	}
+	return out, nil
+}
+
+// checkValues accepts exactly the method's fields. An error names a field of
+// ours, never what was sent: a password may have been sent as a name.
+func checkValues(op string, method Method, values map[string]Secret) error {
+	known := 0
+	for _, f := range method.Fields {
+		value, sent := values[f.Name]
+		if sent {
+			known++
+		}
+		switch {
+		case f.Required && value.IsZero():
+			return invalid(op, f.Name, "Is required.")
+		case len(value.Reveal()) > maxURL:
+			return invalid(op, f.Name, "Is longer than 2048 bytes.")
+		}
+	}
+	if known != len(values) {
+		return invalid(op, "", "The method has no such field; GET /platforms lists its fields.")
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed944197df/connect"
+)
+
+// host is an application with two customers. A browser signs in with one
+// click; a program sends an API key.
+type host struct {
+	engine *connect.Connector
+	origin string
+
+	mu       sync.Mutex // guards sessions
+	sessions map[string]connect.Principal
+}
+
+const sessionCookie = "quickstart_session"
+
+// users are the demo customers: one user each.
+var users = map[string]string{"acme": "alice", "globex": "bob"}
+
+// apiKeys are the demo keys. They stand for a whole tenant.
+var apiKeys = map[string]string{"demo-acme": "acme", "demo-globex": "globex"}
+
+func newHost(origin string) *host {
+	return &host{origin: origin, sessions: map[string]connect.Principal{}}
+}
+
+func (h *host) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/connect/", h.engine.Handler())
+	mux.HandleFunc("GET /{$}", h.home)
+	mux.HandleFunc("POST /sign-in", h.signIn)
+	mux.HandleFunc("POST /sign-out", h.signOut)
+	own := http.NewCrossOriginProtection()
+	own.AddInsecureBypassPattern("/connect/") // the engine has its own, stricter check
+	return own.Handler(mux)
+}
+
+// authenticate is the host's side of the engine: who makes this request?
+func (h *host) authenticate(r *http.Request) (connect.Principal, error) {
+	if header := r.Header.Get("Authorization"); header != "" {
+		key, _ := strings.CutPrefix(header, "Bearer ")
+		if tenant := apiKeys[key]; tenant != "" {
+			return connect.Principal{Tenant: tenant}, nil
+		}
+		return connect.Principal{}, connect.ErrUnauthenticated
+	}
+	cookie, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return connect.Principal{}, connect.ErrUnauthenticated
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p, ok := h.sessions[cookie.Value]; ok {
+		return p, nil
+	}
+	return connect.Principal{}, connect.ErrUnauthenticated
+}
+
+func (h *host) signIn(w http.ResponseWriter, r *http.Request) {
+	tenant := r.FormValue("tenant")
+	if users[tenant] == "" {
+		http.Error(w, `There is no such tenant; use "acme" or "globex".`, http.StatusBadRequest)
+		return
+	}
+	token := rand.Text()
+	h.mu.Lock()
+	h.sessions[token] = connect.Principal{Tenant: tenant, User: users[tenant], Ambient: true}
+	h.mu.Unlock()
+	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (h *host) signOut(w http.ResponseWriter, r *http.Request) {
+	if cookie, err := r.Cookie(sessionCookie); err == nil {
+		h.mu.Lock()
+		delete(h.sessions, cookie.Value)
+		h.mu.Unlock()
+	}
+	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+//go:embed home.html
+var homeHTML string
+
+var homePage = template.Must(template.New("home").Parse(homeHTML))
+
+// view is what the host's page shows.
+type view struct {
+	Tenant, User string
+	Notice       string
+	Accounts     []accountView
+}
+
+type accountView struct {
+	connect.Account
+
+	Answer string // what the platform said to a call as this account
+	Failed bool
+}
+
+// home shows the customer's accounts and, for each, a call made as it.
+func (h *host) home(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	p, err := h.authenticate(r)
+	if err != nil {
+		_ = homePage.Execute(w, view{})
+		return
+	}
+	accounts, _, err := h.engine.Accounts(r.Context(), p, connect.AccountFilter{}, connect.Page{Limit: 100})
+	if err != nil {
+		http.Error(w, "The accounts cannot be read right now.", http.StatusServiceUnavailable)
+		return
+	}
+	v := view{Tenant: p.Tenant, User: p.User, Notice: notice(r)}
+	for _, account := range accounts {
+		v.Accounts = append(v.Accounts, h.call(r.Context(), account))
+	}
+	_ = homePage.Execute(w, v)
+}
+
+// notice tells how a flow ended; what it says comes from a fixed list.
+func notice(r *http.Request) string {
+	switch r.URL.Query().Get("status") {
+	case "connected":
+		return "Connected."
+	case "error":
+		return "Nothing was connected. You can try again."
+	default:
+		return ""
+	}
+}
+
+// call asks the platform who the account is, as the account.
+func (h *host) call(ctx context.Context, account connect.Account) accountView {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	answer, err := h.whoAmI(ctx, account)
+	if err != nil {
+		return accountView{Account: account, Answer: "The call failed: " + string(connect.CodeOf(err)) + ".", Failed: true}
+	}
+	return accountView{Account: account, Answer: answer}
+}
+
+func (h *host) whoAmI(ctx context.Context, account connect.Account) (string, error) {
+	client, err := h.engine.Client(ctx, account.Tenant, account.ID)
+	if err != nil {
+		return "", err
+	}
+	path := map[string]string{
+		"x":        "/2/users/me",
+		"facebook": "/" + account.PlatformID + "?fields=name",
+		"bluesky":  "/xrpc/com.atproto.server.getSession",
+	}[account.Platform]
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, account.APIBaseURL+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was only read
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("the platform answered %d", resp.StatusCode)
+	}
+	return readName(resp.Body)
+}
+
+// readName reads the name in any of the three answers.
+func readName(body io.Reader) (string, error) {
+	var answer struct {
+		Name, Handle string
+		Data         struct{ Name, Username string }
+	}
+	if err := json.NewDecoder(io.LimitReader(body, 1<<20)).Decode(&answer); err != nil {
+		return "", err
+	}
+	switch {
+	case answer.Data.Username != "":
+		return "X says: " + answer.Data.Name + " (@" + answer.Data.Username + ")", nil
+	case answer.Handle != "":
+		return "Bluesky says: session of @" + answer.Handle, nil
+	case answer.Name != "":
+		return "Facebook says: " + answer.Name, nil
+	}
+	return "", errors.New("the platform named nobody")
+}

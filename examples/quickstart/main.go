@@ -1,0 +1,149 @@
+// Command quickstart is a small host application with the engine mounted at
+// /connect/, on SQLite, against the sandbox: it shows the whole of what a host
+// writes, and runs on a machine that has only Go.
+//
+//	go run ./examples/quickstart
+//
+// A platform whose CONNECT_<PLATFORM>_CLIENT_ID and _CLIENT_SECRET are set is
+// the real one.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/sandbox"
+	"github.com/seed944197df/connect/sqlitestore"
+)
+
+// settings are the flags.
+type settings struct {
+	addr, sandbox, db string
+	returnOrigins     []string
+}
+
+func main() {
+	var s settings
+	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "address of the host application; loopback only")
+	flag.StringVar(&s.sandbox, "sandbox", "127.0.0.1:8081", "address of the sandbox; loopback only")
+	flag.StringVar(&s.db, "db", "quickstart.db", "SQLite file; its key ring is kept beside it, as FILE.keys")
+	flag.Func("return-origin", "origin that flows may return to, such as https://app.example.com; may be repeated", func(origin string) error {
+		s.returnOrigins = append(s.returnOrigins, origin)
+		return nil
+	})
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, s, func(url string) { fmt.Println("quickstart is ready: " + url) }); err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends. It calls ready with the host's URL once both
+// servers answer.
+func run(ctx context.Context, s settings, ready func(url string)) error {
+	app, err := listen(s.addr, "-addr")
+	if err != nil {
+		return err
+	}
+	defer app.Close() //nolint:errcheck // the server has closed it already
+	box, err := listen(s.sandbox, "-sandbox")
+	if err != nil {
+		return err
+	}
+	defer box.Close() //nolint:errcheck // the server has closed it already
+	origin, boxOrigin := "http://"+app.Addr().String(), "http://"+box.Addr().String()
+
+	keys, err := keyring(s.db)
+	if err != nil {
+		return err
+	}
+	store, err := sqlitestore.Open(ctx, s.db, nil)
+	if err != nil {
+		return err
+	}
+	defer store.Close() //nolint:errcheck // every write has been synced
+	offer := offerings(origin)
+	platforms, err := sandbox.New(sandbox.Options{Clients: offer.sandboxClients, StateFile: s.db + ".sandbox"})
+	if err != nil {
+		return err
+	}
+
+	h := newHost(origin)
+	engine, err := connect.New(connect.Config{
+		BaseURL:                origin + "/connect",
+		Store:                  store,
+		Keys:                   keys,
+		Providers:              offer.providers,
+		Authenticate:           h.authenticate,
+		ReturnOrigins:          append(s.returnOrigins, origin),
+		DefaultReturnURL:       origin + "/",
+		UnsafeRewriteHost:      boxOrigin,
+		UnsafeRewritePlatforms: offer.sandboxed,
+	})
+	if err != nil {
+		return err
+	}
+	h.engine = engine
+	go engine.Run(ctx) //nolint:errcheck // it ends with ctx and has nothing else to say
+	ready(origin + "/")
+	return serve(ctx, engine, server{app, h.routes()}, server{box, platforms})
+}
+
+func listen(addr, name string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("%s %q: give a loopback address with a port, such as 127.0.0.1:8080", name, addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s %s is in use by another program; choose another with %s 127.0.0.1:PORT", name, addr, name)
+	}
+	return l, err
+}
+
+// server is a listener and what answers on it.
+type server struct {
+	net.Listener
+	http.Handler
+}
+
+// serve answers until ctx ends or a server fails, then lets what is under way
+// finish.
+func serve(ctx context.Context, engine *connect.Connector, servers ...server) error {
+	failed := make(chan error, len(servers))
+	var running []*http.Server
+	for _, s := range servers {
+		srv := &http.Server{Handler: s.Handler, ReadHeaderTimeout: 10 * time.Second}
+		running = append(running, srv)
+		go func() { failed <- srv.Serve(s.Listener) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err = errors.Join(err, engine.Close(ctx))
+	for _, srv := range running {
+		err = errors.Join(err, srv.Shutdown(ctx))
+	}
+	return err
+}
+
+// environment names the variable of a platform's setting.
+func environment(platform, setting string) string {
+	return os.Getenv("CONNECT_" + strings.ToUpper(platform) + "_" + setting)
+}

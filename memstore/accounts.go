@@ -1,0 +1,203 @@
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/seed944197df/connect"
+)
+
+// ReadAccount implements [connect.AccountStore].
+func (s *Store) ReadAccount(ctx context.Context, key connect.AccountKey) (connect.Account, error) {
+	if err := s.enter(ctx); err != nil {
+		return connect.Account{}, err
+	}
+	defer s.mu.Unlock()
+	a, ok := s.findAccount(key)
+	if !ok {
+		return connect.Account{}, connect.ErrNotFound
+	}
+	return cloneAccount(a), nil
+}
+
+// findAccount returns the stored account that key names.
+func (s *Store) findAccount(key connect.AccountKey) (connect.Account, bool) {
+	if key.ID != "" {
+		a, ok := s.accounts[rowKey{key.Tenant, key.ID}]
+		return a, ok
+	}
+	for _, a := range s.accounts {
+		if naturalKey(a) == key {
+			return a, true
+		}
+	}
+	return connect.Account{}, false
+}
+
+// naturalKey returns the key that a has at its platform.
+func naturalKey(a connect.Account) connect.AccountKey {
+	return connect.AccountKey{
+		Tenant:     a.Tenant,
+		Platform:   a.Platform,
+		Kind:       a.Kind,
+		ClientID:   a.ClientID,
+		PlatformID: a.PlatformID,
+	}
+}
+
+// ListAccounts implements [connect.AccountStore]. The newest account is the one
+// with the latest ConnectedAt; where two are equal, the one with the larger id.
+func (s *Store) ListAccounts(ctx context.Context, tenant string, filter connect.AccountFilter, page connect.Page) ([]connect.Account, string, error) {
+	after, ok := parsePosition(page.Cursor)
+	if !ok {
+		return nil, "", connect.ErrNotFound
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, "", err
+	}
+	defer s.mu.Unlock()
+	var rows []connect.Account
+	for _, a := range s.accounts {
+		if a.Tenant == tenant && accountMatches(a, filter) && positionOf(a).compare(after) < 0 {
+			rows = append(rows, cloneAccount(a))
+		}
+	}
+	slices.SortFunc(rows, func(a, b connect.Account) int { return positionOf(b).compare(positionOf(a)) })
+	n := min(max(page.Limit, 0), len(rows))
+	next := ""
+	if 0 < n && n < len(rows) {
+		next = positionOf(rows[n-1]).cursor()
+	}
+	return rows[:n], next, nil
+}
+
+// accountMatches reports whether filter lets a through.
+func accountMatches(a connect.Account, filter connect.AccountFilter) bool {
+	if filter.Status == "" && a.Status == connect.AccountDisconnected {
+		return false
+	}
+	fits := func(want, is string) bool { return want == "" || want == is }
+	return fits(filter.Platform, a.Platform) &&
+		fits(filter.Kind, a.Kind) &&
+		fits(filter.PlatformID, a.PlatformID) &&
+		fits(filter.GrantID, a.GrantID) &&
+		fits(string(filter.Status), string(a.Status))
+}
+
+// position is the place of an account in a list.
+type position struct {
+	micros int64 // ConnectedAt
+	id     string
+}
+
+// start is the position of the first page: newer than every account.
+var start = position{micros: math.MaxInt64}
+
+func positionOf(a connect.Account) position { return position{a.ConnectedAt.UnixMicro(), a.ID} }
+
+func (p position) compare(q position) int {
+	return cmp.Or(cmp.Compare(p.micros, q.micros), cmp.Compare(p.id, q.id))
+}
+
+func (p position) cursor() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.micros, 10) + "." + p.id))
+}
+
+// parsePosition is the reverse of cursor; the empty cursor is the start.
+func parsePosition(cursor string) (position, bool) {
+	if cursor == "" {
+		return start, true
+	}
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return position{}, false
+	}
+	number, id, found := strings.Cut(string(text), ".")
+	micros, err := strconv.ParseInt(number, 10, 64)
+	return position{micros, id}, found && err == nil
+}
+
+// WriteAccount implements [connect.AccountStore]. It returns
+// [connect.ErrConflict] where another account has the new key.
+func (s *Store) WriteAccount(ctx context.Context, account connect.Account, events []connect.Event) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	key := rowKey{account.Tenant, account.ID}
+	stored, ok := s.accounts[key]
+	if !ok {
+		return connect.ErrNotFound
+	}
+	if account.Version != stored.Version+1 {
+		return connect.ErrStale
+	}
+	if other, ok := s.findAccount(naturalKey(account)); ok && other.ID != account.ID {
+		return connect.ErrConflict
+	}
+	if err := s.checkEvents(events); err != nil {
+		return err
+	}
+	s.accounts[key] = cloneAccount(account)
+	s.putEvents(events)
+	return nil
+}
+
+// ReleaseAccount implements [connect.AccountStore].
+func (s *Store) ReleaseAccount(ctx context.Context, tenant, id string, events []connect.Event) (connect.Released, error) {
+	if err := s.enter(ctx); err != nil {
+		return connect.Released{}, err
+	}
+	defer s.mu.Unlock()
+	account, ok := s.accounts[rowKey{tenant, id}]
+	if !ok {
+		return connect.Released{}, connect.ErrNotFound
+	}
+	grant := s.grants[rowKey{tenant, account.GrantID}]
+	if account.Status == connect.AccountDisconnected {
+		return connect.Released{Account: cloneAccount(account), Grant: cloneGrant(grant.Grant)}, nil
+	}
+	if err := s.checkEvents(events); err != nil {
+		return connect.Released{}, err
+	}
+	account.Status = connect.AccountDisconnected
+	account.Sealed = nil
+	account.Version++
+	account.UpdatedAt = s.now()
+	s.accounts[rowKey{tenant, id}] = account
+	s.putEvents(events)
+	grant, last := s.leaveGrant(grant)
+	return connect.Released{Account: cloneAccount(account), Grant: cloneGrant(grant.Grant), Last: last}, nil
+}
+
+// leaveGrant marks the grant for revocation where no live account is left on
+// it. A row without an id stands for no grant at all.
+func (s *Store) leaveGrant(grant grantRow) (grantRow, bool) {
+	if grant.ID == "" || grant.Status == connect.GrantDead || len(s.liveAccounts(grant.Tenant, grant.ID)) > 0 {
+		return grant, false
+	}
+	now := s.now()
+	grant.Status = connect.GrantRevoking
+	grant.DueAt = &now
+	grant.UpdatedAt = now
+	grant.free()
+	s.grants[rowKey{grant.Tenant, grant.ID}] = grant
+	return grant, true
+}
+
+// liveAccounts returns the accounts on a grant that are no tombstones, by id.
+func (s *Store) liveAccounts(tenant, grantID string) []connect.Account {
+	var live []connect.Account
+	for _, a := range s.accounts {
+		if a.Tenant == tenant && a.GrantID == grantID && a.Status != connect.AccountDisconnected {
+			live = append(live, a)
+		}
+	}
+	slices.SortFunc(live, func(a, b connect.Account) int { return cmp.Compare(a.ID, b.ID) })
+	return live
+}

@@ -1,0 +1,72 @@
+// Package memstore keeps everything in memory: for tests, for trying things
+// out, and as the shortest reading of the contract of [connect.Store]. What it
+// holds ends with the process.
+package memstore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/seed944197df/connect"
+)
+
+// Options holds what may be left out; nil means all defaults.
+type Options struct {
+	// Now is the store's clock. Defaults to [time.Now].
+	Now func() time.Time
+}
+
+// Store implements [connect.Store]. It is safe for concurrent use.
+//
+// It searches its rows one by one, so that the code stays plain: some ten
+// thousand rows are fine, a production system is not what it is for.
+type Store struct {
+	now func() time.Time
+
+	mu        sync.Mutex // guards everything below
+	flows     map[string]connect.Flow
+	accounts  map[rowKey]connect.Account
+	grants    map[rowKey]grantRow
+	subjects  map[string]subjectClaim
+	clients   map[clientKey]connect.ClientRecord
+	events    []*eventRow      // in the order in which they were written
+	eventIDs  map[string]bool  // of all events
+	sequences map[rowKey]int64 // of the newest event, by account
+}
+
+var _ connect.Store = (*Store)(nil)
+
+// rowKey names a row whose id is unique within its tenant.
+type rowKey struct{ tenant, id string }
+
+// New returns an empty store.
+func New(opts *Options) *Store {
+	s := &Store{
+		now:       time.Now,
+		flows:     map[string]connect.Flow{},
+		accounts:  map[rowKey]connect.Account{},
+		grants:    map[rowKey]grantRow{},
+		subjects:  map[string]subjectClaim{},
+		clients:   map[clientKey]connect.ClientRecord{},
+		eventIDs:  map[string]bool{},
+		sequences: map[rowKey]int64{},
+	}
+	if opts != nil && opts.Now != nil {
+		s.now = opts.Now
+	}
+	return s
+}
+
+// enter takes the lock. It refuses a context that is over, as a database
+// would, so that a caller's mistake does not wait for production to show.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	return nil
+}
+
+// passed reports whether t has come.
+func passed(t, now time.Time) bool { return !t.After(now) }

@@ -1,0 +1,160 @@
+package connect
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed944197df/connect/selection"
+	"github.com/seed944197df/connect/tokencrypt"
+)
+
+// recordVersion is the first field of everything that is sealed, so that a
+// later release can tell what it reads.
+const recordVersion = 1
+
+var errRecordVersion = errors.New("connect: sealed by a newer release")
+
+// tokensRecord is [Tokens] as they are sealed. This file is the only one in
+// which a secret becomes plain text on its way to the store.
+type tokensRecord struct {
+	V             int              `json:"v"`
+	Subject       string           `json:"sub,omitempty"`
+	Access        string           `json:"access,omitempty"`
+	Refresh       string           `json:"refresh,omitempty"`
+	Private       string           `json:"private,omitempty"`
+	AccessExpiry  *time.Time       `json:"access_exp,omitempty"`
+	RefreshExpiry *time.Time       `json:"refresh_exp,omitempty"`
+	Scopes        []string         `json:"scopes,omitempty"`
+	Hosts         []string         `json:"hosts,omitempty"`
+	APIBaseURL    string           `json:"api,omitempty"`
+	Self          *candidateRecord `json:"self,omitempty"`
+}
+
+// candidateRecord is a [Candidate] as it is sealed in a pending flow.
+type candidateRecord struct {
+	selection.Candidate
+
+	Target       map[string]string `json:"target,omitempty"`
+	Access       string            `json:"access,omitempty"`
+	AccessExpiry *time.Time        `json:"access_exp,omitempty"`
+}
+
+func recordOfTokens(t *Tokens) *tokensRecord {
+	r := &tokensRecord{
+		V: recordVersion, Subject: t.Subject,
+		Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), Private: t.Private.Reveal(),
+		AccessExpiry: t.AccessExpiry, RefreshExpiry: t.RefreshExpiry,
+		Scopes: t.Scopes, Hosts: t.Hosts, APIBaseURL: t.APIBaseURL,
+	}
+	if t.Self != nil {
+		self := recordOfCandidate(*t.Self)
+		r.Self = &self
+	}
+	return r
+}
+
+func (r *tokensRecord) tokens() (*Tokens, error) {
+	if r.V != recordVersion {
+		return nil, errRecordVersion
+	}
+	t := &Tokens{
+		Subject: r.Subject,
+		Access:  tokencrypt.NewSecret(r.Access), Refresh: tokencrypt.NewSecret(r.Refresh), Private: tokencrypt.NewSecret(r.Private),
+		AccessExpiry: r.AccessExpiry, RefreshExpiry: r.RefreshExpiry,
+		Scopes: r.Scopes, Hosts: r.Hosts, APIBaseURL: r.APIBaseURL,
+	}
+	if r.Self != nil {
+		self := r.Self.candidate()
+		t.Self = &self
+	}
+	return t, nil
+}
+
+func recordOfCandidate(c Candidate) candidateRecord {
+	return candidateRecord{Candidate: c.Candidate, Target: c.Target, Access: c.Access.Reveal(), AccessExpiry: c.AccessExpiry}
+}
+
+func (r candidateRecord) candidate() Candidate {
+	return Candidate{Candidate: r.Candidate, Target: r.Target, Access: tokencrypt.NewSecret(r.Access), AccessExpiry: r.AccessExpiry}
+}
+
+// accountSecret is what an account holds of its own.
+type accountSecret struct {
+	V      int    `json:"v"`
+	Access string `json:"access"`
+}
+
+// seal seals v as JSON. open reverses it.
+func (c *Connector) seal(b tokencrypt.Binding, v any) ([]byte, error) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("connect: sealing %s: %w", b.Purpose, err)
+	}
+	return c.cfg.Keys.Seal(b, plain)
+}
+
+// open fails with [tokencrypt.ErrKeyUnavailable] or [tokencrypt.ErrIntegrity].
+// Neither ever means that a user must reconnect, and nothing is deleted.
+func (c *Connector) open(b tokencrypt.Binding, sealed []byte, v any) error {
+	plain, err := c.cfg.Keys.Open(b, sealed)
+	if err != nil {
+		return fmt.Errorf("connect: opening %s: %w", b.Purpose, err)
+	}
+	if json.Unmarshal(plain, v) != nil {
+		return fmt.Errorf("connect: opening %s: %w", b.Purpose, tokencrypt.ErrIntegrity)
+	}
+	return nil
+}
+
+// The bindings name the row that a value was sealed for.
+//
+// Security: the platform is part of it, so that who can write rows but has no
+// key cannot send one platform's token to another one's hosts. The hosts that
+// a grant adds are sealed with the tokens for the same reason.
+
+func grantBinding(g Grant) tokencrypt.Binding {
+	return tokencrypt.Binding{Purpose: "grant", Tenant: g.Tenant, Record: g.Platform + "/" + g.ID, Field: "tokens", Generation: g.Generation}
+}
+
+func accountBinding(a Account) tokencrypt.Binding {
+	return tokencrypt.Binding{Purpose: "account", Tenant: a.Tenant, Record: a.Platform + "/" + a.ID, Field: "token", Generation: a.Generation}
+}
+
+// flowBinding has no generation: a flow lives minutes and its status alone
+// says what may still be done with it.
+func flowBinding(f Flow, field string) tokencrypt.Binding {
+	return tokencrypt.Binding{Purpose: "flow", Tenant: f.Tenant, Record: f.Platform + "/" + f.ID, Field: field}
+}
+
+// sealGrant seals tokens into g, whose id and generation must be final, and
+// copies to its columns what the fleet must know without opening them.
+func (c *Connector) sealGrant(g *Grant, t *Tokens) error {
+	sealed, err := c.seal(grantBinding(*g), recordOfTokens(t))
+	if err != nil {
+		return err
+	}
+	g.Sealed, g.Scopes = sealed, t.Scopes
+	g.AccessExpiry, g.RefreshExpiry = t.AccessExpiry, t.RefreshExpiry
+	return nil
+}
+
+func (c *Connector) openGrant(g Grant) (*Tokens, error) {
+	var record tokensRecord
+	if err := c.open(grantBinding(g), g.Sealed, &record); err != nil {
+		return nil, err
+	}
+	return record.tokens()
+}
+
+func (c *Connector) openAccount(a Account) (Secret, error) {
+	var own accountSecret
+	if err := c.open(accountBinding(a), a.Sealed, &own); err != nil {
+		return Secret{}, err
+	}
+	if own.V != recordVersion {
+		return Secret{}, errRecordVersion
+	}
+	return tokencrypt.NewSecret(own.Access), nil
+}

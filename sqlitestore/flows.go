@@ -1,0 +1,238 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/seed944197df/connect"
+)
+
+const flowColumns = `id, tenant, user, platform, method, status, version,
+	link, session, ticket, created_at, expires_at, data`
+
+// flowData is the data column of flows.
+type flowData struct {
+	Client   string             `json:"client"`
+	Binding  connect.Binding    `json:"binding"`
+	KeyID    string             `json:"key_id"`
+	Linked   bool               `json:"linked"`
+	Request  []byte             `json:"request"`
+	Progress []byte             `json:"progress"`
+	Outcome  *outcomeData       `json:"outcome"`
+	Timeline []connect.FlowStep `json:"timeline"`
+}
+
+type outcomeData struct {
+	AccountIDs []string     `json:"account_ids"`
+	Error      connect.Code `json:"error"`
+	Chosen     []string     `json:"chosen"`
+}
+
+// flowValues returns f as flowColumns.
+func flowValues(f connect.Flow) ([]any, error) {
+	data, err := encode(flowData{
+		f.Client, f.Binding, f.KeyID, f.Linked, f.Request, f.Progress, (*outcomeData)(f.Outcome), f.Timeline,
+	})
+	return []any{
+		f.ID, f.Tenant, f.User, f.Platform, f.Method, f.Status, f.Version,
+		blob(f.Link), blob(f.Session), blob(f.Ticket), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro(), data,
+	}, err
+}
+
+// scanFlow is the reverse of flowValues.
+func scanFlow(row scanner) (connect.Flow, error) {
+	var f connect.Flow
+	var created, expires int64
+	var text string
+	err := row.Scan(&f.ID, &f.Tenant, &f.User, &f.Platform, &f.Method, &f.Status, &f.Version,
+		&f.Link, &f.Session, &f.Ticket, &created, &expires, &text)
+	if err != nil {
+		return connect.Flow{}, err
+	}
+	data, err := decode[flowData](text)
+	if err != nil {
+		return connect.Flow{}, err
+	}
+	f.Client, f.Binding, f.KeyID, f.Linked = data.Client, data.Binding, data.KeyID, data.Linked
+	f.Request, f.Progress, f.Timeline = data.Request, data.Progress, data.Timeline
+	f.Outcome = (*connect.FlowOutcome)(data.Outcome)
+	f.CreatedAt, f.ExpiresAt = moment(created), moment(expires)
+	return f, nil
+}
+
+// CreateFlow implements [connect.FlowStore]. It returns [connect.ErrConflict]
+// where the id or a handle is taken.
+func (s *Store) CreateFlow(ctx context.Context, flow connect.Flow, caps connect.FlowCaps) error {
+	values, err := flowValues(flow)
+	if err != nil {
+		return failed(err)
+	}
+	return s.write(ctx, func(tx *sql.Tx) error {
+		if err := s.checkCaps(ctx, tx, flow, caps); err != nil {
+			return err
+		}
+		err := insert(ctx, tx, "flows", flowColumns, values)
+		if taken(err) {
+			return connect.ErrConflict
+		}
+		return err
+	})
+}
+
+// checkCaps returns [connect.ErrTooMany] where flow would be one too many.
+func (s *Store) checkCaps(ctx context.Context, tx *sql.Tx, f connect.Flow, caps connect.FlowCaps) error {
+	since := s.clock().Add(-caps.Window).UnixMicro()
+	for _, c := range []struct {
+		bound int
+		where string
+		args  []any
+	}{
+		{caps.OpenPerUser, "tenant = ? AND user = ? AND " + isOpen, []any{f.Tenant, f.User}},
+		{caps.OpenPerTenant, "tenant = ? AND " + isOpen, []any{f.Tenant}},
+		{
+			caps.Recent, "tenant = ? AND user = ? AND platform = ? AND method = ? AND created_at > ?",
+			[]any{f.Tenant, f.User, f.Platform, f.Method, since},
+		},
+	} {
+		if c.bound <= 0 {
+			continue
+		}
+		var count int
+		err := tx.QueryRowContext(ctx, "SELECT count(*) FROM flows WHERE "+c.where, c.args...).Scan(&count)
+		if err != nil {
+			return err
+		}
+		if count >= c.bound {
+			return connect.ErrTooMany
+		}
+	}
+	return nil
+}
+
+// isOpen is what [connect.FlowStatus.Open] is in SQL. The indexes of open flows
+// hold for exactly this text.
+const isOpen = "status IN ('started', 'claimed', 'parked', 'pending')"
+
+// ReadFlow implements [connect.FlowStore].
+func (s *Store) ReadFlow(ctx context.Context, key connect.FlowKey) (connect.Flow, error) {
+	where, value := flowCondition(key)
+	if where == "" {
+		return connect.Flow{}, connect.ErrNotFound
+	}
+	query := "SELECT " + flowColumns + " FROM flows WHERE " + where + " AND (tenant = ? OR ? = '')"
+	f, err := one(s.reader.QueryRowContext(ctx, query, value, key.Tenant, key.Tenant), scanFlow)
+	return f, failed(err)
+}
+
+// flowCondition returns the condition for the one name that key gives, and an
+// empty one where it gives none, several, or one that needs a tenant without.
+func flowCondition(key connect.FlowKey) (where string, value any) {
+	names := 0
+	for _, n := range []struct {
+		where       string
+		given       bool
+		value       any
+		needsTenant bool
+	}{
+		{"id = ?", key.ID != "", key.ID, false},
+		{"link = ?", len(key.Link) > 0, key.Link, false},
+		{"session = ?", len(key.Session) > 0, key.Session, true},
+		{"ticket = ?", len(key.Ticket) > 0, key.Ticket, true},
+	} {
+		if !n.given {
+			continue
+		}
+		names++
+		if key.Tenant != "" || !n.needsTenant {
+			where, value = n.where, n.value
+		}
+	}
+	if names != 1 {
+		return "", nil
+	}
+	return where, value
+}
+
+// MoveFlow implements [connect.FlowStore]. It returns [connect.ErrNotFound]
+// where the tenant has no such flow.
+func (s *Store) MoveFlow(ctx context.Context, from connect.FlowStatus, next connect.Flow) (connect.Flow, error) {
+	var stored connect.Flow
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		var err error
+		if stored, err = movable(ctx, tx, from, next); err != nil {
+			return err
+		}
+		moved, err := putFlow(ctx, tx, next)
+		if err == nil {
+			stored = moved
+		}
+		return err
+	})
+	return storedOr(stored, err)
+}
+
+// storedOr returns the flow only where the caller is to see it: on success, and
+// where another was faster.
+func storedOr(stored connect.Flow, err error) (connect.Flow, error) {
+	if err != nil && !errors.Is(err, connect.ErrConflict) {
+		return connect.Flow{}, err
+	}
+	return stored, err
+}
+
+// movable returns the stored flow, and the error that a move to next meets.
+func movable(ctx context.Context, tx *sql.Tx, from connect.FlowStatus, next connect.Flow) (connect.Flow, error) {
+	query := "SELECT " + flowColumns + " FROM flows WHERE id = ? AND tenant = ?"
+	stored, err := one(tx.QueryRowContext(ctx, query, next.ID, next.Tenant), scanFlow)
+	if err == nil && (stored.Status != from || stored.Version != next.Version) {
+		err = connect.ErrConflict
+	}
+	return stored, err
+}
+
+// putFlow stores the next version of a flow and returns it as stored.
+func putFlow(ctx context.Context, tx *sql.Tx, flow connect.Flow) (connect.Flow, error) {
+	flow.Version++
+	values, err := flowValues(flow)
+	if err != nil {
+		return connect.Flow{}, err
+	}
+	err = replace(ctx, tx, "flows", flowColumns, values, "id = ? AND tenant = ?", flow.ID, flow.Tenant)
+	if taken(err) {
+		return connect.Flow{}, connect.ErrConflict
+	}
+	if err != nil {
+		return connect.Flow{}, err
+	}
+	return one(tx.QueryRowContext(ctx, "SELECT "+flowColumns+" FROM flows WHERE id = ?", flow.ID), scanFlow)
+}
+
+// ExpireFlows implements [connect.FlowStore]. The longest expired come first.
+func (s *Store) ExpireFlows(ctx context.Context, n int) ([]connect.Flow, error) {
+	var over []connect.Flow
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		query := "SELECT " + flowColumns + " FROM flows WHERE " + isOpen + " AND expires_at <= ? ORDER BY expires_at LIMIT ?"
+		flows, err := all(ctx, tx, scanFlow, query, s.clock().UnixMicro(), max(n, 0))
+		if err != nil {
+			return err
+		}
+		for _, f := range flows {
+			if f.Status == connect.FlowClaimed {
+				f.Status = connect.FlowOrphaned
+			} else {
+				f.Status = connect.FlowExpired
+			}
+			ended, err := putFlow(ctx, tx, f)
+			if err != nil {
+				return err
+			}
+			over = append(over, ended)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return over, nil
+}

@@ -1,0 +1,146 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/seed944197df/connect"
+)
+
+const grantColumns = `tenant, id, platform, client_id, subject, subject_key, status, prior, generation,
+	access_expiry, refresh_expiry, due_at, attempt, lease_until, created_at, updated_at, data`
+
+// grantRow is a grant with what its claims leave behind.
+type grantRow struct {
+	connect.Grant
+
+	// prior is the Prior of the claim under way. A claim whose process died
+	// hands it to the next one: who claims after it must still learn that a
+	// token may have been presented, or that the grant is to be revoked.
+	prior connect.GrantStatus
+}
+
+// grantData is the data column of grants.
+type grantData struct {
+	Client string       `json:"client"`
+	Method string       `json:"method"`
+	Reason connect.Code `json:"reason"`
+	Sealed []byte       `json:"sealed"`
+	Scopes []string     `json:"scopes"`
+	Hosts  []string     `json:"hosts"`
+}
+
+// values returns r as grantColumns.
+func (r grantRow) values() ([]any, error) {
+	data, err := encode(grantData{r.Client, r.Method, r.Reason, r.Sealed, r.Scopes, r.Hosts})
+	return []any{
+		r.Tenant, r.ID, r.Platform, r.ClientID, r.Subject, r.SubjectKey, r.Status, r.prior, r.Generation,
+		nullable(r.AccessExpiry), nullable(r.RefreshExpiry), nullable(r.DueAt), r.Attempt, r.LeaseUntil.UnixMicro(),
+		r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro(), data,
+	}, err
+}
+
+// scanGrant is the reverse of values.
+func scanGrant(row scanner) (grantRow, error) {
+	var r grantRow
+	var access, refresh, due sql.Null[int64]
+	var lease, created, updated int64
+	var text string
+	err := row.Scan(&r.Tenant, &r.ID, &r.Platform, &r.ClientID, &r.Subject, &r.SubjectKey, &r.Status, &r.prior, &r.Generation,
+		&access, &refresh, &due, &r.Attempt, &lease, &created, &updated, &text)
+	if err != nil {
+		return grantRow{}, err
+	}
+	data, err := decode[grantData](text)
+	if err != nil {
+		return grantRow{}, err
+	}
+	r.Client, r.Method, r.Reason = data.Client, data.Method, data.Reason
+	r.Sealed, r.Scopes, r.Hosts = data.Sealed, data.Scopes, data.Hosts
+	r.AccessExpiry, r.RefreshExpiry, r.DueAt = optional(access), optional(refresh), optional(due)
+	r.LeaseUntil, r.CreatedAt, r.UpdatedAt = moment(lease), moment(created), moment(updated)
+	return r, nil
+}
+
+// free takes the grant from whoever holds it.
+func (r *grantRow) free() {
+	r.Attempt = ""
+	r.LeaseUntil = time.Time{}
+	r.prior = ""
+}
+
+// claimed reports whether somebody has, or had until the lease ran out, the
+// grant.
+func (r grantRow) claimed() bool {
+	return r.Status == connect.GrantClaimed || r.Status == connect.GrantSent
+}
+
+// heldBy reports whether attempt was the last to claim the grant.
+func (r grantRow) heldBy(attempt string) bool {
+	return attempt != "" && r.claimed() && r.Attempt == attempt
+}
+
+// priorStatus returns what a new claim must be told about the grant's past.
+func (r grantRow) priorStatus() connect.GrantStatus {
+	switch {
+	case r.claimed() && r.prior == connect.GrantRevoking:
+		return r.prior
+	case r.Status == connect.GrantClaimed && (r.prior == connect.GrantSent || r.prior == connect.GrantUncertain):
+		return r.prior
+	default:
+		return r.Status
+	}
+}
+
+// ReadGrant implements [connect.GrantStore].
+func (s *Store) ReadGrant(ctx context.Context, key connect.GrantKey) (connect.Grant, error) {
+	row, err := findGrant(ctx, s.reader, key)
+	return row.Grant, failed(err)
+}
+
+// findGrant returns the grant that key names, or [connect.ErrNotFound].
+func findGrant(ctx context.Context, q querier, key connect.GrantKey) (grantRow, error) {
+	where, args := grantCondition(key)
+	return one(q.QueryRowContext(ctx, "SELECT "+grantColumns+" FROM grants WHERE "+where, args...), scanGrant)
+}
+
+// grantCondition returns the condition that key is.
+func grantCondition(key connect.GrantKey) (where string, args []any) {
+	if key.ID != "" {
+		return "tenant = ? AND id = ?", []any{key.Tenant, key.ID}
+	}
+	return "tenant = ? AND platform = ? AND client_id = ? AND subject = ?",
+		[]any{key.Tenant, key.Platform, key.ClientID, key.Subject}
+}
+
+// grantOf returns the grant that a is on, and an empty row where none is
+// stored.
+func grantOf(ctx context.Context, tx *sql.Tx, a connect.Account) (grantRow, error) {
+	if a.GrantID == "" {
+		return grantRow{}, nil
+	}
+	row, err := findGrant(ctx, tx, connect.GrantKey{Tenant: a.Tenant, ID: a.GrantID})
+	if errors.Is(err, connect.ErrNotFound) {
+		return grantRow{}, nil
+	}
+	return row, err
+}
+
+func insertGrant(ctx context.Context, tx *sql.Tx, row grantRow) error {
+	values, err := row.values()
+	if err != nil {
+		return err
+	}
+	return insert(ctx, tx, "grants", grantColumns, values)
+}
+
+// putGrant overwrites the grant with row's id.
+func putGrant(ctx context.Context, tx *sql.Tx, row grantRow) error {
+	values, err := row.values()
+	if err != nil {
+		return err
+	}
+	return replace(ctx, tx, "grants", grantColumns, values, "tenant = ? AND id = ?", row.Tenant, row.ID)
+}

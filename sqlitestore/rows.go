@@ -1,0 +1,127 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed944197df/connect"
+)
+
+// querier is what reads: the pool of readers, or the transaction of a write.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// scanner is one row of an answer.
+type scanner interface{ Scan(dest ...any) error }
+
+// one reads the only row of an answer, or returns [connect.ErrNotFound].
+func one[T any](row *sql.Row, scan func(scanner) (T, error)) (T, error) {
+	v, err := scan(row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return v, connect.ErrNotFound
+	}
+	return v, err
+}
+
+// all reads the rows of a query.
+func all[T any](ctx context.Context, q querier, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var values []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, rows.Err()
+}
+
+// exists reports whether the query, which begins with SELECT 1, has a row.
+func exists(ctx context.Context, q querier, query string, args ...any) (bool, error) {
+	var found int
+	err := q.QueryRowContext(ctx, "SELECT EXISTS ("+query+")", args...).Scan(&found)
+	return found == 1, err
+}
+
+// insert adds a row; values are those of the columns.
+func insert(ctx context.Context, tx *sql.Tx, table, columns string, values []any) error {
+	marks := strings.TrimSuffix(strings.Repeat("?,", len(values)), ",")
+	_, err := tx.ExecContext(ctx, "INSERT INTO "+table+" ("+columns+") VALUES ("+marks+")", values...)
+	return err
+}
+
+// replace overwrites the columns of the row that key, a condition, finds.
+func replace(ctx context.Context, tx *sql.Tx, table, columns string, values []any, key string, keyValues ...any) error {
+	marks := strings.TrimSuffix(strings.Repeat("?,", len(values)), ",")
+	query := "UPDATE " + table + " SET (" + columns + ") = (" + marks + ") WHERE " + key
+	_, err := tx.ExecContext(ctx, query, append(values, keyValues...)...)
+	return err
+}
+
+// form is the number of the present form of data columns. A change that an
+// older release would misread takes the next number.
+const form = 1
+
+// sheet is a data column.
+type sheet[T any] struct {
+	Form int `json:"v"`
+	Row  T   `json:"row"`
+}
+
+// encode returns the data column for row.
+func encode[T any](row T) (string, error) {
+	text, err := json.Marshal(sheet[T]{form, row})
+	return string(text), err
+}
+
+// decode is the reverse of encode.
+func decode[T any](text string) (T, error) {
+	var s sheet[T]
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return s.Row, errors.New("a row's data column is damaged; restore a backup")
+	}
+	if s.Form != form {
+		return s.Row, fmt.Errorf("a row has the form %d, this release knows %d", s.Form, form)
+	}
+	return s.Row, nil
+}
+
+// moment returns the time that a column holds.
+func moment(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
+
+// nullable returns the column for t.
+func nullable(t *time.Time) sql.Null[int64] {
+	if t == nil {
+		return sql.Null[int64]{}
+	}
+	return sql.Null[int64]{V: t.UnixMicro(), Valid: true}
+}
+
+// optional is the reverse of nullable.
+func optional(column sql.Null[int64]) *time.Time {
+	if !column.Valid {
+		return nil
+	}
+	t := moment(column.V)
+	return &t
+}
+
+// blob returns the column for a hash; an empty one is absent.
+func blob(hash []byte) any {
+	if len(hash) == 0 {
+		return nil
+	}
+	return hash
+}

@@ -1,0 +1,475 @@
+package connect
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/seed944197df/connect/pages"
+	"github.com/seed944197df/connect/selection"
+	"github.com/seed944197df/connect/tokencrypt"
+)
+
+// PagesHandler serves /ui/, the pages. It reads the path below /ui/ itself.
+func (c *Connector) PagesHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ui/{$}", c.connectPage)
+	mux.Handle("GET /ui/style.css", c.pages.Style())
+	mux.HandleFunc("/ui/pending/{session}", c.pickerPage)
+	mux.HandleFunc("POST /ui/pending/{session}/finalize", c.pickerPost)
+	mux.HandleFunc("GET /ui/credentials/{platform}", c.credentialsPage)
+	mux.HandleFunc("POST /ui/credentials/{platform}", c.credentialsPost)
+	mux.HandleFunc("POST /ui/accounts/{id}/disconnect", c.disconnectPost)
+	mux.HandleFunc("GET /ui/result", c.resultPage)
+	mux.HandleFunc("/ui/", func(w http.ResponseWriter, r *http.Request) {
+		c.errorPage(w, r, storeError("page", ErrNotFound))
+	})
+	return mux
+}
+
+func (c *Connector) render(w http.ResponseWriter, r *http.Request, status int, page pages.Page) {
+	if err := c.pages.Render(w, status, page); err != nil {
+		c.cfg.Logger.Error("a page could not be rendered", "path", r.Pattern, "error", err)
+	}
+}
+
+// errorPage shows an error in our own words.
+func (c *Connector) errorPage(w http.ResponseWriter, r *http.Request, err error) {
+	e := asError(err)
+	status := c.httpStatus(w, r, e)
+	name := ""
+	if a := c.platforms[e.Platform]; a != nil {
+		name = a.DisplayName
+	}
+	c.render(w, r, status, pages.Error{Code: string(e.Code), Platform: name})
+}
+
+// formToken is what a form of ours carries for one purpose and person, so that
+// a post proves that our page was shown to them.
+func (c *Connector) formToken(scope ...string) string {
+	key, err := c.cfg.Keys.Derive(purposeForm, c.cfg.Keys.PrimaryID())
+	if err != nil {
+		return ""
+	}
+	mac := hmac.New(sha256.New, key)
+	for _, s := range scope {
+		mac.Write([]byte(s))
+		mac.Write([]byte{0})
+	}
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// validForm parses a bounded form and checks its token.
+func (c *Connector) validForm(w http.ResponseWriter, r *http.Request, scope ...string) bool {
+	r.Body = http.MaxBytesReader(w, r.Body, 4*maxBody)
+	if r.ParseForm() != nil {
+		return false
+	}
+	want := c.formToken(scope...)
+	return want != "" && hmac.Equal([]byte(want), []byte(r.PostForm.Get(pages.FieldToken)))
+}
+
+// pageVisitor is who looks at a page: the host's session or, for a flow that
+// is bound to the browser alone, whoever holds its cookie.
+func (c *Connector) pageVisitor(r *http.Request) (Principal, error) {
+	p, err := c.principal(r)
+	if CodeOf(err) != CodeUnauthenticated || c.cfg.Binding != BindBrowser {
+		return p, err
+	}
+	for _, cookie := range r.Cookies() {
+		id, ours := flowOfCookie(cookie.Name)
+		if !ours {
+			continue
+		}
+		flow, readErr := c.cfg.Store.ReadFlow(r.Context(), FlowKey{ID: id})
+		if readErr == nil && flow.Binding == BindBrowser && c.hasCookie(r, flow) && c.concerns(r, flow) {
+			return Principal{Tenant: flow.Tenant, User: flow.User}, nil
+		}
+	}
+	return p, err
+}
+
+// concerns reports whether the page that is asked for is the flow's own.
+func (c *Connector) concerns(r *http.Request, flow Flow) bool {
+	if session := r.PathValue("session"); session != "" {
+		return c.handleMatches(purposeSession, flow, session)
+	}
+	return r.URL.Query().Get("flow_id") == flow.ID
+}
+
+// pagePost authenticates a post of one of our forms.
+func (c *Connector) pagePost(w http.ResponseWriter, r *http.Request, scope ...string) (Principal, error) {
+	p, err := c.pageVisitor(r)
+	if err != nil {
+		return p, err
+	}
+	if !c.sameOrigin(r) || !c.validForm(w, r, append(scope, p.Tenant, p.User)...) {
+		return p, crossOrigin()
+	}
+	return p, nil
+}
+
+// originsOf returns what a form's redirect may lead to beside ourselves.
+func originsOf(targets ...string) []string {
+	var origins []string
+	for _, target := range targets {
+		if u, err := url.Parse(target); err == nil && u.Host != "" {
+			origins = append(origins, u.Scheme+"://"+u.Host)
+		}
+	}
+	return slices.Compact(origins)
+}
+
+// connectPage is where a person starts: the platforms, and what is connected.
+func (c *Connector) connectPage(w http.ResponseWriter, r *http.Request) {
+	p, err := c.principal(r)
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	query, err := knownQuery(r, "return_url", "mode", "notice")
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	accounts, _, err := c.Accounts(r.Context(), p, AccountFilter{}, Page{Limit: maxLimit})
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	page := pages.Connect{Token: c.formToken("disconnect", p.Tenant, p.User), Accounts: c.viewAccounts(accounts)}
+	if query.Get("notice") == "disconnected" {
+		page.Notice = "disconnected"
+	}
+	query.Del("notice")
+	page.Query = query
+	for _, a := range c.order {
+		page.Platforms = append(page.Platforms, a.card())
+	}
+	c.render(w, r, http.StatusOK, page)
+}
+
+// card is a platform on the connect page.
+func (a *adapter) card() pages.Platform {
+	card := pages.Platform{Name: a.Name, DisplayName: a.DisplayName}
+	for _, m := range a.Methods {
+		method := pages.Method{Type: pages.MethodType(m.Type)}
+		if len(a.Methods) > 1 {
+			method.ID, method.Label = m.ID, m.ID
+		}
+		card.Methods = append(card.Methods, method)
+	}
+	return card
+}
+
+func (c *Connector) viewAccounts(accounts []Account) []pages.Account {
+	var views []pages.Account
+	for _, account := range accounts {
+		view := pages.Account{
+			ID: account.ID, Platform: account.Platform, PlatformName: account.Platform, PlatformID: account.PlatformID,
+			Kind: kindWord(account.Kind), Name: account.Name, Username: account.Username, AvatarURL: account.AvatarURL, Status: string(account.Status),
+		}
+		if a := c.platforms[account.Platform]; a != nil {
+			view.PlatformName = a.DisplayName
+			view.Method = pages.MethodType(a.Methods[0].Type)
+		}
+		views = append(views, view)
+	}
+	return views
+}
+
+// kindWord makes a kind's name a word for people: ad_account, Ad account.
+func kindWord(kind string) string {
+	word := strings.ReplaceAll(kind, "_", " ")
+	if word == "" {
+		return ""
+	}
+	return strings.ToUpper(word[:1]) + word[1:]
+}
+
+// disconnectPost is the button beside an account.
+func (c *Connector) disconnectPost(w http.ResponseWriter, r *http.Request) {
+	p, err := c.pagePost(w, r, "disconnect")
+	if err == nil {
+		_, err = c.Disconnect(r.Context(), p, r.PathValue("id"))
+	}
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	seeOther(w, c.url("/ui/?notice=disconnected"))
+}
+
+// pickerPage shows a selection. A long choice is carried from page to page by
+// POST, which changes nothing here either.
+func (c *Connector) pickerPage(w http.ResponseWriter, r *http.Request) {
+	if !slices.Contains([]string{http.MethodGet, http.MethodPost}, r.Method) {
+		c.errorPage(w, r, storeError("page", ErrNotFound))
+		return
+	}
+	p, err := c.pageVisitor(r)
+	r.Body = http.MaxBytesReader(w, r.Body, 4*maxBody)
+	if err == nil && r.ParseForm() != nil {
+		err = invalid("page", "", "The form is malformed or too long.")
+	}
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	c.showPicker(w, r, p, pages.ReadChoice(r.Form), "")
+}
+
+func (c *Connector) showPicker(w http.ResponseWriter, r *http.Request, p Principal, choice pages.Choice, problem string) {
+	session := r.PathValue("session")
+	at, err := c.openSession(r.Context(), "pending", p, session, ActionStart)
+	if err == nil && at.flow.Status == FlowConnected {
+		c.resume(w, r, at) // a reload, or the back button
+		return
+	}
+	var view *PendingSession
+	if err == nil {
+		view, err = c.Pending(r.Context(), p, session, PendingRequest{Query: choice.Query, Page: Page{Limit: maxLimit, Cursor: choice.Cursor}})
+	}
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	status := http.StatusOK
+	if problem != "" {
+		status = http.StatusUnprocessableEntity
+	}
+	page := pages.Picker{
+		Platform: at.adapter.DisplayName, Kinds: at.kindWords(),
+		Query: choice.Query, Cursor: choice.Cursor, Next: view.NextCursor, Problem: problem,
+		Self: c.url("/ui/pending/" + session), Action: c.url("/ui/pending/" + session + "/finalize"),
+		Token: c.formToken("finalize", session, p.Tenant, p.User), FormTargets: originsOf(view.ReturnURL),
+	}
+	page.Candidates, page.Elsewhere = at.cards(view, choice.IDs)
+	c.render(w, r, status, page)
+}
+
+// resume sends a browser to where its finished flow leads.
+func (c *Connector) resume(w http.ResponseWriter, r *http.Request, at *attempt) {
+	out, err := c.outcome(r.Context(), at)
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	seeOther(w, out.ReturnURL)
+}
+
+func (at *attempt) kindWords() []pages.Kind {
+	var kinds []pages.Kind
+	for _, k := range at.adapter.Kinds {
+		if slices.ContainsFunc(at.offered(), func(o selection.Candidate) bool { return o.Kind == k.Name }) {
+			kinds = append(kinds, pages.Kind{Name: k.Name, One: kindWord(k.Name), Many: kindWord(k.Name) + "s", Multiple: k.Multiple})
+		}
+	}
+	return kinds
+}
+
+// cards are the candidates of this page, and those chosen on other pages.
+func (at *attempt) cards(view *PendingSession, chosen []string) (here, elsewhere []pages.Candidate) {
+	shown := map[string]bool{}
+	for _, o := range view.Candidates {
+		shown[o.ID()] = true
+		here = append(here, pages.Candidate{
+			Candidate: o.Candidate, ParentName: at.nameOf(o.Parent),
+			Connected: o.AccountID != "", AccountID: o.AccountID, Chosen: slices.Contains(chosen, o.ID()),
+		})
+	}
+	for _, o := range at.offered() {
+		if slices.Contains(chosen, o.ID()) && !shown[o.ID()] {
+			elsewhere = append(elsewhere, pages.Candidate{Candidate: o, ParentName: at.nameOf(o.Parent), Chosen: true})
+		}
+	}
+	return here, elsewhere
+}
+
+func (at *attempt) nameOf(id string) string {
+	for _, o := range at.offered() {
+		if id != "" && o.ID() == id {
+			return o.Name
+		}
+	}
+	return ""
+}
+
+// pickerPost finalizes what was chosen.
+func (c *Connector) pickerPost(w http.ResponseWriter, r *http.Request) {
+	session := r.PathValue("session")
+	p, err := c.pagePost(w, r, "finalize", session)
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	choice := pages.ReadChoice(r.PostForm)
+	if len(choice.IDs) == 0 {
+		c.showPicker(w, r, p, choice, "none_chosen")
+		return
+	}
+	done, err := c.Finalize(r.Context(), p, session, FinalizeRequest{SelectedIDs: choice.IDs})
+	switch {
+	case err == nil:
+		seeOther(w, done.ReturnURL)
+	case CodeOf(err) == CodeNotOffered:
+		c.showPicker(w, r, p, choice, string(CodeNotOffered))
+	default:
+		c.errorPage(w, r, err)
+	}
+}
+
+// credentialsPage is the form of a credentials method.
+func (c *Connector) credentialsPage(w http.ResponseWriter, r *http.Request) {
+	p, err := c.principal(r)
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	query, err := knownQuery(r, "method", "account_id", "return_url", "mode")
+	if err == nil {
+		err = c.checkReturn("start", query.Get("return_url"))
+	}
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	c.showCredentials(w, r, p, nil)
+}
+
+func (c *Connector) showCredentials(w http.ResponseWriter, r *http.Request, p Principal, problem *Error) {
+	a, err := c.adapter("credentials", r.PathValue("platform"))
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	method, ok := a.method(r.URL.Query().Get("method"), MethodCredentials)
+	if !ok {
+		c.errorPage(w, r, &Error{Code: CodeUnsupported, Op: "credentials", Platform: a.Name})
+		return
+	}
+	page := pages.Credentials{
+		Platform: a.DisplayName, Action: c.url("/ui/credentials/"+a.Name) + rawQuery(r),
+		Token: c.formToken("credentials", a.Name, p.Tenant, p.User), Cancel: c.url("/ui/"),
+		FormTargets: originsOf(r.URL.Query().Get("return_url"), c.cfg.DefaultReturnURL),
+	}
+	for _, f := range method.Fields {
+		page.Fields = append(page.Fields, formField(f, r, problem))
+	}
+	status := http.StatusOK
+	if problem != nil {
+		status = c.httpStatus(w, r, problem)
+		if problem.Field == "" {
+			page.Problem = string(problem.Code)
+		}
+	}
+	c.render(w, r, status, page)
+}
+
+func rawQuery(r *http.Request) string {
+	if r.URL.RawQuery == "" {
+		return ""
+	}
+	return "?" + r.URL.RawQuery
+}
+
+// formField is a field as it is shown, with what was typed unless it is
+// secret.
+func formField(f Field, r *http.Request, problem *Error) pages.Field {
+	view := pages.Field{Name: f.Name, Label: f.Label, Help: f.Help, Secret: f.Secret, Required: f.Required}
+	if problem == nil {
+		return view
+	}
+	if !f.Secret {
+		view.Value = r.PostForm.Get(f.Name)
+	}
+	switch {
+	case problem.Field != f.Name:
+	case r.PostForm.Get(f.Name) == "":
+		view.Problem = "required"
+	default:
+		view.Problem = "invalid"
+	}
+	return view
+}
+
+// credentialsPost connects with what was typed.
+func (c *Connector) credentialsPost(w http.ResponseWriter, r *http.Request) {
+	a, err := c.adapter("credentials", r.PathValue("platform"))
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	p, err := c.pagePost(w, r, "credentials", a.Name)
+	if err != nil {
+		c.errorPage(w, r, err)
+		return
+	}
+	query := r.URL.Query()
+	req := CredentialsRequest{Platform: a.Name, Method: query.Get("method"), AccountID: query.Get("account_id"), Values: map[string]Secret{}}
+	method, _ := a.method(req.Method, MethodCredentials)
+	for _, f := range method.Fields {
+		req.Values[f.Name] = tokencrypt.NewSecret(r.PostForm.Get(f.Name))
+	}
+	out, err := c.ConnectCredentials(r.Context(), p, req)
+	if err != nil {
+		c.showCredentials(w, r, p, asError(err))
+		return
+	}
+	mode := Mode(query.Get("mode"))
+	target := query.Get("return_url")
+	if target == "" {
+		target = c.cfg.DefaultReturnURL
+	}
+	seeOther(w, c.returnTo(flowRequest{Mode: mode, ReturnURL: target}, out))
+}
+
+// resultPage is where a flow ends that has no return URL.
+func (c *Connector) resultPage(w http.ResponseWriter, r *http.Request) {
+	query, err := strictQuery(r.URL.RawQuery)
+	if err != nil {
+		c.errorPage(w, r, invalid("page", "", "The address is malformed."))
+		return
+	}
+	page := pages.Result{FlowID: query.Get("flow_id"), Again: c.url("/ui/"), Continue: c.url("/ui/")}
+	if _, err := parseID(page.FlowID); err != nil {
+		page.FlowID = ""
+	}
+	if a := c.platforms[query.Get("platform")]; a != nil {
+		page.Platform = a.DisplayName
+	}
+	switch OutcomeStatus(query.Get("status")) {
+	case OutcomeConnected:
+		page.Accounts = c.resultAccounts(r, page.FlowID)
+	case OutcomeContinue:
+		page.CloseWindow = true
+	default:
+		page.Code = string(knownCode(query.Get("error")))
+	}
+	c.render(w, r, http.StatusOK, page)
+}
+
+// resultAccounts are the accounts of a flow, for who may see them.
+func (c *Connector) resultAccounts(r *http.Request, flowID string) []pages.Account {
+	p, err := c.pageVisitor(r)
+	if err != nil {
+		return nil
+	}
+	view, err := c.Flow(r.Context(), p, flowID)
+	if err != nil || view.Outcome == nil {
+		return nil
+	}
+	return c.viewAccounts(view.Outcome.Accounts)
+}
+
+// knownCode keeps a stranger from writing on our page.
+func knownCode(code string) Code {
+	if _, known := statuses[Code(code)]; known {
+		return Code(code)
+	}
+	return CodePlatformError
+}
