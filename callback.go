@@ -272,7 +272,7 @@ func (c *Connector) park(ctx context.Context, at *attempt, resp *response) (*Out
 		return c.quarantine(ctx, at, resp, ticket)
 	}
 	at.flow.Ticket = digest(ticket)
-	at.flow.ExpiresAt = c.cfg.Now().UTC().Add(c.cfg.TicketTTL)
+	at.flow.ExpiresAt = c.now().Add(c.cfg.TicketTTL)
 	if err := c.move(ctx, at, FlowParked, resp.op); errors.Is(err, ErrConflict) {
 		return c.parkedAgain(ctx, at, resp)
 	} else if err != nil {
@@ -309,7 +309,7 @@ func (c *Connector) quarantine(ctx context.Context, at *attempt, resp *response,
 		}
 		at.progress.Query = nil
 		at.flow.Ticket = digest(ticket)
-		at.flow.ExpiresAt = c.cfg.Now().UTC().Add(c.cfg.TicketTTL)
+		at.flow.ExpiresAt = c.now().Add(c.cfg.TicketTTL)
 		if err := c.persist(ctx, at, FlowParked, "exchange"); err != nil {
 			c.abandonLater(at)
 			return nil, storeError(resp.op, err)

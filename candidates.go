@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed944197df/connect/internal/outbound"
 	"github.com/seed944197df/connect/selection"
 )
 
@@ -29,7 +30,7 @@ func (c *Connector) list(ctx context.Context, at *attempt, limit time.Duration, 
 		case err != nil && pages+len(at.progress.Candidates) == 0:
 			return err
 		case err != nil:
-			c.cfg.Logger.Warn("listing candidates stopped", "platform", at.flow.Platform, "flow", at.flow.ID, "error", err)
+			c.cfg.Logger.Warn("listing candidates stopped", "platform", at.flow.Platform, "flow", at.flow.ID, "error", outbound.Redact(err))
 			return nil
 		}
 		at.add(page.Candidates)

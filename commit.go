@@ -44,7 +44,7 @@ func (c *Connector) ask(ctx context.Context, at *attempt) (*Outcome, error) {
 		return nil, storeError("callback", err)
 	}
 	at.flow.Session = digest(session)
-	at.flow.ExpiresAt = c.cfg.Now().UTC().Add(c.cfg.SessionTTL)
+	at.flow.ExpiresAt = c.now().Add(c.cfg.SessionTTL)
 	if err := c.persist(ctx, at, FlowPending, "list"); err != nil {
 		c.abandonLater(at)
 		return nil, storeError("callback", err)
@@ -169,7 +169,7 @@ func (c *Connector) build(ctx context.Context, at *attempt, chosen []Candidate, 
 
 // buildGrant is the grant as it will be. The newest consent wins.
 func (c *Connector) buildGrant(ctx context.Context, at *attempt) (Grant, error) {
-	now := c.cfg.Now().UTC()
+	now := c.now()
 	client := at.adapter.Client
 	key := GrantKey{Tenant: at.flow.Tenant, Platform: at.flow.Platform, ClientID: client.ID, Subject: at.tokens.Subject}
 	grant, err := c.cfg.Store.ReadGrant(ctx, key)
@@ -192,7 +192,7 @@ func (c *Connector) buildGrant(ctx context.Context, at *attempt) (Grant, error) 
 // buildAccount is the account as it will be: a new one, or the one that the
 // tenant already has under this key, a tombstone included, with its id.
 func (c *Connector) buildAccount(ctx context.Context, at *attempt, grant Grant, candidate Candidate) (Account, Event, error) {
-	now := c.cfg.Now().UTC()
+	now := c.now()
 	key := accountKey(at.flow.Tenant, at.adapter, candidate.Candidate)
 	account, err := c.cfg.Store.ReadAccount(ctx, key)
 	event := EventAccountUpdated
@@ -252,7 +252,7 @@ func (account *Account) fill(at *attempt, grant Grant, candidate Candidate, now 
 }
 
 func (c *Connector) event(kind EventType, tenant, platform, accountID string, data map[string]string) Event {
-	now := c.cfg.Now().UTC()
+	now := c.now()
 	raw, _ := json.Marshal(data) // a map of strings has no way to fail
 	return Event{ID: newID(now), Type: kind, Tenant: tenant, Platform: platform, AccountID: accountID, CreatedAt: now, Data: raw}
 }

@@ -56,14 +56,26 @@ func (c *Connector) mayContinue(ctx context.Context, p Principal, at *attempt) e
 	if !mayReturn(p, at.flow) {
 		return c.burn(ctx, at)
 	}
-	err := c.authorize(ctx, p, Action{Name: ActionStart, Platform: at.flow.Platform, AccountID: at.request.AccountID})
-	if err != nil && at.flow.Status.Open() {
-		c.abandonLater(at)
-		if _, failErr := c.fail(ctx, at, CodeForbidden); failErr != nil && !errors.Is(failErr, ErrConflict) {
-			return storeError("complete", failErr)
-		}
+	return c.stillAllowed(ctx, p, at, ActionStart)
+}
+
+// stillAllowed asks the host again. A permission that was lost on the way ends
+// the flow, and what the platform gave is given back.
+func (c *Connector) stillAllowed(ctx context.Context, p Principal, at *attempt, name ActionName) error {
+	err := c.authorize(ctx, p, at.action(name))
+	if err == nil || !at.flow.Status.Open() {
+		return err
+	}
+	c.abandonLater(at)
+	if _, failErr := c.fail(ctx, at, CodeForbidden); failErr != nil && !errors.Is(failErr, ErrConflict) {
+		return storeError(string(name), failErr)
 	}
 	return err
+}
+
+// action is what the host is asked about this flow.
+func (at *attempt) action(name ActionName) Action {
+	return Action{Name: name, Platform: at.flow.Platform, AccountID: at.request.AccountID}
 }
 
 // unpark takes up a parked flow where its browser left it.
@@ -74,7 +86,7 @@ func (c *Connector) unpark(ctx context.Context, at *attempt) (*Outcome, error) {
 	if at.flow.Status == FlowParked {
 		query := at.progress.Query
 		at.progress.Query = nil
-		at.flow.ExpiresAt = c.cfg.Now().UTC().Add(exchangeTimeout + commitTimeout + time.Minute)
+		at.flow.ExpiresAt = c.now().Add(exchangeTimeout + commitTimeout + time.Minute)
 		err := c.move(ctx, at, FlowClaimed, "complete")
 		if err == nil {
 			return c.finish(ctx, func(ctx context.Context) (*Outcome, error) {

@@ -119,6 +119,9 @@ func (c *Connector) finish(ctx context.Context, exchange func(context.Context) (
 	}
 }
 
+// now is the time as every store can keep it.
+func (c *Connector) now() time.Time { return c.cfg.Now().UTC().Truncate(time.Microsecond) }
+
 // url returns an address of ours.
 func (c *Connector) url(path string) string { return c.base.String() + path }
 

@@ -8,9 +8,7 @@ import (
 func TestConnectX(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	b := w.browser(&alice)
-	t.Cleanup(func() { t.Log(w.logs) })
-	got := b.connect("x", nil, nil).outcome(t)
+	got := w.browser(&alice).connect("x", nil, nil).outcome(t)
 	if got.Get("status") != "connected" {
 		t.Fatalf("outcome %v, logs %s", got, w.logs)
 	}
@@ -22,7 +20,7 @@ func TestConnectX(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		t.Fatalf("status %d", resp.StatusCode)
 	}

@@ -93,7 +93,7 @@ func (c *Connector) openFlow(op string, flow Flow) (*attempt, error) {
 func (c *Connector) next(at *attempt, status FlowStatus, step, result string) (Flow, error) {
 	flow := at.flow
 	flow.Status = status
-	flow.Timeline = append(flow.Timeline[:len(flow.Timeline):len(flow.Timeline)], FlowStep{At: c.cfg.Now().UTC(), Step: step, Result: result})
+	flow.Timeline = append(flow.Timeline[:len(flow.Timeline):len(flow.Timeline)], FlowStep{At: c.now(), Step: step, Result: result})
 	at.progress.V = recordVersion
 	at.progress.Tokens = nil
 	if at.tokens != nil {

@@ -48,8 +48,11 @@ const (
 // where the page needs it. It consumes nothing. The session is found only by
 // the user of its flow and by API keys of its tenant.
 func (c *Connector) Pending(ctx context.Context, p Principal, session string, req PendingRequest) (*PendingSession, error) {
-	at, err := c.openSession(ctx, "pending", p, session, ActionStart)
+	at, err := c.openSession(ctx, "pending", p, session)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.authorize(ctx, p, at.action(ActionStart)); err != nil {
 		return nil, err
 	}
 	if at.flow.Status != FlowPending || c.overdue(at.flow) {
@@ -131,7 +134,7 @@ func (c *Connector) connectedAs(ctx context.Context, at *attempt, candidate sele
 }
 
 // openSession finds a selection for who may see it.
-func (c *Connector) openSession(ctx context.Context, op string, p Principal, session string, action ActionName) (*attempt, error) {
+func (c *Connector) openSession(ctx context.Context, op string, p Principal, session string) (*attempt, error) {
 	if err := checkPrincipal(op, p); err != nil {
 		return nil, err
 	}
@@ -145,7 +148,7 @@ func (c *Connector) openSession(ctx context.Context, op string, p Principal, ses
 	if !maySee(p, at.flow) {
 		return nil, storeError(op, ErrNotFound)
 	}
-	return at, c.authorize(ctx, p, Action{Name: action, Platform: at.flow.Platform, AccountID: at.request.AccountID})
+	return at, nil
 }
 
 // maySee reports whether flows and sessions are open to p: to their user, and
@@ -196,8 +199,11 @@ type Finalized struct {
 // afterwards is [CodeUsed]. An id that was not offered is [CodeNotOffered], and
 // the selection stays open.
 func (c *Connector) Finalize(ctx context.Context, p Principal, session string, req FinalizeRequest) (*Finalized, error) {
-	at, err := c.openSession(ctx, "finalize", p, session, ActionFinalize)
+	at, err := c.openSession(ctx, "finalize", p, session)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.stillAllowed(ctx, p, at, ActionFinalize); err != nil {
 		return nil, err
 	}
 	if err := c.checkReturn("finalize", req.ReturnURL); err != nil {

@@ -22,7 +22,7 @@ func (c *Connector) refreshPoint(a *adapter, t *Tokens) *time.Time {
 	if a.refresher == nil || t.Refresh.IsZero() || t.AccessExpiry == nil || t.AccessExpiry.IsZero() {
 		return nil
 	}
-	now := c.cfg.Now().UTC()
+	now := c.now()
 	share := 0.70 + 0.15*rand.Float64() //nolint:gosec // spreads load; guards nothing
 	due := now.Add(time.Duration(float64(t.AccessExpiry.Sub(now)) * share)).Truncate(time.Microsecond)
 	return &due
@@ -242,7 +242,7 @@ func (c *Connector) settle(ctx context.Context, g ClaimedGrant, settlement Settl
 }
 
 func (c *Connector) in(d time.Duration) *time.Time {
-	at := c.cfg.Now().UTC().Add(d).Truncate(time.Microsecond)
+	at := c.now().Add(d)
 	return &at
 }
 

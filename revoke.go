@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/seed944197df/connect/internal/outbound"
 )
 
 // revokeLease is longer than a revocation may take.
@@ -29,7 +31,7 @@ func (c *Connector) revokeClaimed(ctx context.Context, g ClaimedGrant, attempt s
 	revocation := c.revokeTokens(ctx, g.Grant, attempt)
 	settlement.Reason = Code(revocation)
 	if revocation == RevocationPending {
-		later := c.cfg.Now().UTC().Add(revokeRetry)
+		later := c.now().Add(revokeRetry)
 		settlement.Status, settlement.Reason, settlement.DueAt, settlement.Wipe = GrantRevoking, "", &later, false
 	}
 	if _, err := c.cfg.Store.SettleGrant(ctx, settlement); err != nil {
@@ -93,10 +95,10 @@ func (c *Connector) revoke(ctx context.Context, a *adapter, tokens *Tokens, atte
 	case classOf(err) == ClassReconnect: // it was over already
 		return RevocationRevoked
 	case classOf(err) == ClassConfig, classOf(err) == ClassScopeMissing:
-		c.cfg.Logger.Error("a grant cannot be revoked", "platform", a.Name, "error", err)
+		c.cfg.Logger.Error("a grant cannot be revoked", "platform", a.Name, "error", outbound.Redact(err))
 		return RevocationFailed
 	default:
-		c.cfg.Logger.Warn("a revocation failed and will be tried again", "platform", a.Name, "error", err)
+		c.cfg.Logger.Warn("a revocation failed and will be tried again", "platform", a.Name, "error", outbound.Redact(err))
 		return RevocationPending
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/seed944197df/connect/internal/outbound"
 	"github.com/seed944197df/connect/selection"
 	"github.com/seed944197df/connect/tokencrypt"
 )
@@ -121,7 +122,7 @@ func (c *Connector) plan(ctx context.Context, op string, p Principal, req StartR
 	if err := c.checkReconnect(ctx, op, p, a, request.AccountID); err != nil {
 		return nil, err
 	}
-	now := c.cfg.Now().UTC()
+	now := c.now()
 	flow := Flow{
 		ID: newID(now), Tenant: p.Tenant, User: user,
 		Platform: a.Name, Client: sharedClient, Method: method.ID,
@@ -329,8 +330,13 @@ func (c *Connector) create(ctx context.Context, at *attempt, caps FlowCaps) erro
 // platformFailed turns an error of a provider into one of ours, and tells the
 // operator what only an operator can mend.
 func (c *Connector) platformFailed(op string, a *adapter, err error) *Error {
+	class := classOf(err)
+	err = outbound.Redact(err) // an http.Client puts the whole address into its errors
 	e := &Error{Op: op, Platform: a.Name, Err: err}
-	switch classOf(err) {
+	if class == ClassReconnect && op == "credentials" {
+		class = ClassRefused // the account itself is refused: taken down, gone
+	}
+	switch class {
 	case ClassDenied:
 		e.Code, e.Message = CodeAccessDenied, a.DisplayName+" did not grant access."
 	case ClassRefused:

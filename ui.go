@@ -225,7 +225,7 @@ func (c *Connector) pickerPage(w http.ResponseWriter, r *http.Request) {
 
 func (c *Connector) showPicker(w http.ResponseWriter, r *http.Request, p Principal, choice pages.Choice, problem string) {
 	session := r.PathValue("session")
-	at, err := c.openSession(r.Context(), "pending", p, session, ActionStart)
+	at, err := c.openSession(r.Context(), "pending", p, session)
 	if err == nil && at.flow.Status == FlowConnected {
 		c.resume(w, r, at) // a reload, or the back button
 		return

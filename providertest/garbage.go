@@ -79,16 +79,15 @@ func outages() []garbage {
 }
 
 // wantNoSecret checks that no way to print err shows a secret.
-func wantNoSecret(t testing.TB, err error, secrets []string) {
-	t.Helper()
+func wantNoSecret(tb testing.TB, err error, secrets []string) {
+	tb.Helper()
 	text := fmt.Sprintf("%v %+v %#v", err, err, err)
-	var e *connect.ProviderError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*connect.ProviderError](err); ok {
 		text += fmt.Sprintf("%+v %#v", *e, *e)
 	}
 	for _, secret := range secrets {
 		if len(secret) >= 6 && strings.Contains(text, secret) {
-			t.Errorf("the error of class %q holds a secret", classOf(err))
+			tb.Errorf("the error of class %q holds a secret", classOf(err))
 		}
 	}
 }

@@ -40,6 +40,7 @@ func (s *suite) testCandidate(t *testing.T, c connect.Candidate, tokens *connect
 
 // list walks all pages, and then meets rubbish.
 func (s *suite) list(t *testing.T, p connect.Lister) {
+	t.Helper()
 	t.Parallel()
 	tokens := s.tokens(t)
 	if tokens.Self != nil {
@@ -104,6 +105,7 @@ func decoded(cursor string) string {
 
 // refresh meets everything that can go wrong before it refreshes once.
 func (s *suite) refresh(t *testing.T, p connect.Refresher) {
+	t.Helper()
 	t.Parallel()
 	tokens := s.tokens(t)
 	if tokens.Refresh.IsZero() {
@@ -187,6 +189,7 @@ func unlike(token connect.Secret) connect.Secret {
 
 // sign tests that a request is authorized and otherwise left alone.
 func (s *suite) sign(t *testing.T, p connect.Signer) {
+	t.Helper()
 	t.Parallel()
 	tokens := s.tokens(t)
 	base := s.platform.APIBaseURL
@@ -227,6 +230,7 @@ func (u unread) Read([]byte) (int, error) {
 
 // classify meets rubbish as a caller of the API would.
 func (s *suite) classify(t *testing.T, p connect.Classifier) {
+	t.Helper()
 	t.Parallel()
 	for _, g := range rubbish() {
 		if class, ok := p.Classify(g.status, http.Header{}, []byte(g.body)); ok && class == connect.ClassReconnect {

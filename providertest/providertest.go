@@ -51,7 +51,7 @@ type Config struct {
 	// Consent plays the person: it opens the authorization URL, allows
 	// everything and returns the query of the redirect. It is called several
 	// times, never concurrently, and each time must give another code.
-	Consent func(t testing.TB, authorizationURL string) url.Values
+	Consent func(tb testing.TB, authorizationURL string) url.Values
 	// Input holds values for the fields of the OAuth method.
 	Input map[string]string
 	// Login holds values, by field, that the platform accepts of a person.

@@ -305,6 +305,7 @@ const flawsVariable = "PROVIDERTEST_FLAWS"
 // TestFlaws is run by TestSuiteNoticesFlaws in a process of its own, where it
 // must fail.
 func TestFlaws(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(flawsVariable) == "" {
 		t.Skip("TestSuiteNoticesFlaws runs this")
 	}
@@ -321,8 +322,7 @@ func TestSuiteNoticesFlaws(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFlaws$", "-test.v", "-test.timeout=3m")
 	cmd.Env = append(os.Environ(), flawsVariable+"=1")
 	output, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	if _, failed := errors.AsType[*exec.ExitError](err); !failed {
 		t.Fatalf("the flawed providers end with %v, want a failure", err)
 	}
 	for name, flaw := range flaws() {

@@ -37,7 +37,7 @@ func hang(r *http.Request) (*http.Response, error) {
 // A line is the transport that is lent to the provider. It passes requests to
 // the platform, unless spoil answers them, and keeps what was sent.
 type line struct {
-	t       testing.TB
+	tb      testing.TB
 	next    http.RoundTripper
 	hosts   []string
 	anyHost bool
@@ -69,19 +69,22 @@ func (r sent) carries(values ...string) bool {
 }
 
 // line returns a transport for one attempt.
-func (s *suite) line(t testing.TB, spoil func(sent) fault) *line {
+func (s *suite) line(tb testing.TB, spoil func(sent) fault) *line {
+	tb.Helper()
 	hosts := slices.Concat(s.platform.Hosts, s.Hosts)
-	return &line{t: t, next: s.Platform, hosts: hosts, spoil: spoil, log: &sentLog{}}
+	return &line{tb: tb, next: s.Platform, hosts: hosts, spoil: spoil, log: &sentLog{}}
 }
 
 // spoiled answers every request with f.
-func (s *suite) spoiled(t testing.TB, f fault) *line {
-	return s.line(t, func(sent) fault { return f })
+func (s *suite) spoiled(tb testing.TB, f fault) *line {
+	tb.Helper()
+	return s.line(tb, func(sent) fault { return f })
 }
 
 // spoiledAt answers the requests that carry one of the keys with f.
-func (s *suite) spoiledAt(t testing.TB, keys []string, f fault) *line {
-	return s.line(t, func(r sent) fault {
+func (s *suite) spoiledAt(tb testing.TB, keys []string, f fault) *line {
+	tb.Helper()
+	return s.line(tb, func(r sent) fault {
 		if r.carries(keys...) {
 			return f
 		}
@@ -90,8 +93,9 @@ func (s *suite) spoiledAt(t testing.TB, keys []string, f fault) *line {
 }
 
 // spoiledBeside answers the requests that carry none of the keys with f.
-func (s *suite) spoiledBeside(t testing.TB, keys []string, f fault) *line {
-	return s.line(t, func(r sent) fault {
+func (s *suite) spoiledBeside(tb testing.TB, keys []string, f fault) *line {
+	tb.Helper()
+	return s.line(tb, func(r sent) fault {
 		if r.carries(keys...) {
 			return nil
 		}
@@ -116,10 +120,10 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	l.log.list = append(l.log.list, one)
 	l.log.mu.Unlock()
 	if r.URL.Scheme != "https" {
-		l.t.Errorf("a request goes to %s by %s, want https", r.URL.Host, r.URL.Scheme)
+		l.tb.Errorf("a request goes to %s by %s, want https", r.URL.Host, r.URL.Scheme)
 	}
 	if !l.anyHost && !slices.Contains(l.hosts, r.URL.Hostname()) {
-		l.t.Errorf("a request goes to %s, which neither Platform.Hosts nor Config.Hosts names", r.URL.Host)
+		l.tb.Errorf("a request goes to %s, which neither Platform.Hosts nor Config.Hosts names", r.URL.Host)
 	}
 	if l.spoil != nil {
 		if f := l.spoil(one); f != nil {
@@ -187,21 +191,21 @@ func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // forms, as those of this module's sandbox are: it posts form to the
 // authorization URL through platform and returns the query of the redirect.
 func PostConsent(platform http.RoundTripper, form url.Values) func(testing.TB, string) url.Values {
-	return func(t testing.TB, authorizationURL string) url.Values {
-		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, authorizationURL, strings.NewReader(form.Encode()))
+	return func(tb testing.TB, authorizationURL string) url.Values {
+		tb.Helper()
+		r, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, authorizationURL, strings.NewReader(form.Encode()))
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		resp, err := platform.RoundTrip(r)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		defer resp.Body.Close()
 		location, err := resp.Location()
 		if err != nil {
-			t.Fatalf("the consent page answered %d and no redirect", resp.StatusCode)
+			tb.Fatalf("the consent page answered %d and no redirect", resp.StatusCode)
 		}
 		return location.Query()
 	}
@@ -209,27 +213,26 @@ func PostConsent(platform http.RoundTripper, form url.Values) func(testing.TB, s
 
 // wantError checks that err is an error of one of the classes, or of any but
 // "reconnect" where none is named, and that it holds no secret.
-func wantError(t testing.TB, err error, secrets []string, classes ...connect.ErrorClass) {
-	t.Helper()
+func wantError(tb testing.TB, err error, secrets []string, classes ...connect.ErrorClass) {
+	tb.Helper()
 	if err == nil {
-		t.Error("there is no error")
+		tb.Error("there is no error")
 		return
 	}
-	wantNoSecret(t, err, secrets)
+	wantNoSecret(tb, err, secrets)
 	class := classOf(err)
 	switch {
 	case len(classes) > 0 && !slices.Contains(classes, class):
-		t.Errorf("the error is of class %q, want %q: %v", class, classes, err)
+		tb.Errorf("the error is of class %q, want %q: %v", class, classes, err)
 	case len(classes) == 0 && class == connect.ClassReconnect:
-		t.Errorf("this kills a grant: %v", err)
+		tb.Errorf("this kills a grant: %v", err)
 	}
 }
 
 // classOf returns the class of err as the engine reads it: an error of another
 // type is "retry".
 func classOf(err error) connect.ErrorClass {
-	var e *connect.ProviderError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*connect.ProviderError](err); ok {
 		return e.Class
 	}
 	return connect.ClassRetry

@@ -13,8 +13,8 @@ import (
 	"github.com/seed944197df/connect/sqlitestore"
 )
 
-// exec runs SQL on a file behind the store's back.
-func exec(t *testing.T, path, query string) {
+// runSQL runs SQL on a file behind the store's back.
+func runSQL(t *testing.T, path, query string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
@@ -29,8 +29,8 @@ func exec(t *testing.T, path, query string) {
 	}
 }
 
-// write writes a file.
-func write(t *testing.T, path, content string) {
+// writeFile writes a file.
+func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -53,11 +53,11 @@ func TestOpenRefuses(t *testing.T) {
 			"give the path of a file",
 		},
 		"a file that is no database": {
-			func(t *testing.T, path string) { t.Helper(); write(t, path, strings.Repeat("hello ", 1000)) },
+			func(t *testing.T, path string) { t.Helper(); writeFile(t, path, strings.Repeat("hello ", 1000)) },
 			"give the path of a new file",
 		},
 		"another program's database": {
-			func(t *testing.T, path string) { t.Helper(); exec(t, path, "CREATE TABLE a (b)") },
+			func(t *testing.T, path string) { t.Helper(); runSQL(t, path, "CREATE TABLE a (b)") },
 			"give the path of a new file",
 		},
 		"a newer release's file": {
@@ -70,19 +70,19 @@ func TestOpenRefuses(t *testing.T) {
 				if err := store.Close(); err != nil {
 					t.Fatal(err)
 				}
-				exec(t, path, "INSERT INTO schema_version (version_id, is_applied) VALUES (9999, 1)")
+				runSQL(t, path, "INSERT INTO schema_version (version_id, is_applied) VALUES (9999, 1)")
 			},
 			"use that release",
 		},
 		"a damaged database": {
 			func(t *testing.T, path string) {
 				t.Helper()
-				exec(t, path, "CREATE TABLE a (b)")
+				runSQL(t, path, "CREATE TABLE a (b)")
 				content, err := os.ReadFile(path)
 				if err != nil {
 					t.Fatal(err)
 				}
-				write(t, path, string(content[:100])+strings.Repeat("#", len(content)-100))
+				writeFile(t, path, string(content[:100])+strings.Repeat("#", len(content)-100))
 			},
 			"restore a backup",
 		},
@@ -118,7 +118,7 @@ func TestOpenRefusesUnreadable(t *testing.T) {
 		t.Skip("this user may read everything")
 	}
 	path := filepath.Join(t.TempDir(), "connect.db")
-	write(t, path, "")
+	writeFile(t, path, "")
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -165,7 +165,7 @@ func (h *host) whoAmI(ctx context.Context, account connect.Account) (string, err
 		return "", err
 	}
 	path := map[string]string{
-		"x":        "/2/users/me",
+		"x":        "/users/me",
 		"facebook": "/" + account.PlatformID + "?fields=name",
 		"bluesky":  "/xrpc/com.atproto.server.getSession",
 	}[account.Platform]

@@ -83,7 +83,7 @@ func TestExchange(t *testing.T) {
 		{"client_id": {"901234567890123"}, "client_secret": {secret}, "redirect_uri": {redirectURL}, "code": {code}, "code_verifier": {verifier}},
 		{"client_id": {"901234567890123"}, "client_secret": {secret}, "grant_type": {"fb_exchange_token"}, "fb_exchange_token": {"canary-short"}},
 	}
-	if diff := cmp.Diff(forms, []url.Values{f.got[0].PostForm, f.got[1].PostForm}); diff != "" {
+	if diff := cmp.Diff(forms, []url.Values{f.got[0].Form, f.got[1].Form}); diff != "" {
 		t.Error(diff)
 	}
 }

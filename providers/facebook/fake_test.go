@@ -50,7 +50,7 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 		f.t.Errorf("unexpected address %s%s", r.URL.Host, r.URL.Path)
 	}
 	key := r.Method + " " + path
-	if r.PostForm.Has("fb_exchange_token") {
+	if r.Form.Has("fb_exchange_token") {
 		key += " again"
 	}
 	if after := r.URL.Query().Get("after"); after != "" {

@@ -222,7 +222,7 @@ func (w walk) businessPages(ctx context.Context, at cursor) ([]page, cursor, err
 func (w walk) ticked(ctx context.Context, at cursor) ([]page, cursor, error) {
 	const perCall = 5
 	ids, err := w.provider.tickedIDs(ctx, w.env, w.tokens)
-	if err = unlessRefused(err); err != nil {
+	if unlessRefused(err) != nil {
 		return nil, at, err
 	}
 	ids = ids[min(at.Ticked, len(ids)):]

@@ -41,7 +41,7 @@ type answer struct {
 // fake answers by path and keeps what it was sent.
 type fake struct {
 	answers map[string]answer
-	got     []*http.Request // with PostForm parsed
+	got     []*http.Request // with Form parsed
 }
 
 func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -163,7 +163,7 @@ func TestExchange(t *testing.T) {
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {redirectURL},
 		"code_verifier": {verifier}, "client_id": {"client-1"},
 	}
-	if diff := cmp.Diff(form, f.got[0].PostForm); diff != "" {
+	if diff := cmp.Diff(form, f.got[0].Form); diff != "" {
 		t.Error(diff)
 	}
 	if id, password, _ := f.got[0].BasicAuth(); id != "client-1" || password != secret {
@@ -180,7 +180,7 @@ func TestPublicClientSendsNoHeader(t *testing.T) {
 	if _, err := exchange(t, p, f); err != nil {
 		t.Fatal(err)
 	}
-	if f.got[0].Header.Get("Authorization") != "" || f.got[0].PostForm.Get("client_id") != "native" {
+	if f.got[0].Header.Get("Authorization") != "" || f.got[0].Form.Get("client_id") != "native" {
 		t.Error("a public client names itself in the body only")
 	}
 }
@@ -343,7 +343,7 @@ func TestProfileErrorsGiveTheTokensBack(t *testing.T) {
 			if errors.As(err, &failure) && failure.RetryAfter != test.wait {
 				t.Errorf("RetryAfter is %v, want %v", failure.RetryAfter, test.wait)
 			}
-			if len(f.got) != 4 || f.got[2].PostForm.Get("token") != "canary-refresh" || f.got[3].PostForm.Get("token") != "canary-access" {
+			if len(f.got) != 4 || f.got[2].Form.Get("token") != "canary-refresh" || f.got[3].Form.Get("token") != "canary-access" {
 				t.Error("the tokens that nobody will keep are not revoked")
 			}
 		})
@@ -358,7 +358,7 @@ func TestRefresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"canary-refresh"}, "client_id": {"client-1"}}
-	if diff := cmp.Diff(form, f.got[0].PostForm); diff != "" {
+	if diff := cmp.Diff(form, f.got[0].Form); diff != "" {
 		t.Error(diff)
 	}
 	if tokens.Access.IsZero() || tokens.Subject != "" || tokens.Self != nil || len(f.got) != 1 {
@@ -380,7 +380,7 @@ func TestRevokeRefreshTokenFirst(t *testing.T) {
 	}
 	var got []string
 	for _, r := range f.got {
-		got = append(got, r.PostForm.Get("token")+" "+r.PostForm.Get("token_type_hint")+" "+r.PostForm.Get("client_id"))
+		got = append(got, r.Form.Get("token")+" "+r.Form.Get("token_type_hint")+" "+r.Form.Get("client_id"))
 	}
 	if diff := cmp.Diff([]string{"canary-refresh refresh_token client-1", "canary-access access_token client-1"}, got); diff != "" {
 		t.Error(diff)

@@ -39,13 +39,13 @@ func ReadFailure(status int, header http.Header, body []byte) (Failure, bool) {
 	if Decode(body, &f.Body) != nil {
 		f.Body = nil
 	}
-	named := f.readError()
+	named := readError(&f)
 	return f, named || status < 200 || status > 299
 }
 
 // readError reads the member error, which is a string (RFC 6749 § 5.2), a
 // number or an object. It reports whether there is an error.
-func (f *Failure) readError() bool {
+func readError(f *Failure) bool {
 	raw, ok := f.Body["error"]
 	if !ok || string(raw) == "null" {
 		return false

@@ -363,7 +363,7 @@ func TestAnswerThatBreaksOffIsLost(t *testing.T) {
 	t.Parallel()
 	_, failure := post(t, roundTripper(func(r *http.Request) (*http.Response, error) {
 		body := io.MultiReader(strings.NewReader(`{"access_token":`), errorReader{})
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: brokenBody{body}, Request: r}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: brokenBody{body}, Request: r}, nil
 	}))
 	if failure == nil || failure.Class != connect.ClassUncertain || failure.Status != 200 {
 		t.Errorf("error is %v, want class uncertain and status 200", failure)
