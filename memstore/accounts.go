@@ -27,16 +27,22 @@ func (s *Store) ReadAccount(ctx context.Context, key connect.AccountKey) (connec
 
 // findAccount returns the stored account that key names.
 func (s *Store) findAccount(key connect.AccountKey) (connect.Account, bool) {
-	if key.ID != "" {
-		a, ok := s.accounts[rowKey{key.Tenant, key.ID}]
-		return a, ok
+	id := key.ID
+	if id == "" {
+		id = s.accountIDs[key]
 	}
-	for _, a := range s.accounts {
-		if naturalKey(a) == key {
-			return a, true
-		}
+	a, ok := s.accounts[rowKey{key.Tenant, id}]
+	return a, ok
+}
+
+// keepAccount stores an account, and its key in place of the earlier one.
+func (s *Store) keepAccount(a connect.Account) {
+	id := rowKey{a.Tenant, a.ID}
+	if former, ok := s.accounts[id]; ok {
+		delete(s.accountIDs, naturalKey(former))
 	}
-	return connect.Account{}, false
+	s.accountIDs[naturalKey(a)] = a.ID
+	s.accounts[id] = cloneAccount(a)
 }
 
 // naturalKey returns the key that a has at its platform.
@@ -129,8 +135,7 @@ func (s *Store) WriteAccount(ctx context.Context, account connect.Account, event
 		return err
 	}
 	defer s.mu.Unlock()
-	key := rowKey{account.Tenant, account.ID}
-	stored, ok := s.accounts[key]
+	stored, ok := s.accounts[rowKey{account.Tenant, account.ID}]
 	if !ok {
 		return connect.ErrNotFound
 	}
@@ -143,7 +148,7 @@ func (s *Store) WriteAccount(ctx context.Context, account connect.Account, event
 	if err := s.checkEvents(events); err != nil {
 		return err
 	}
-	s.accounts[key] = cloneAccount(account)
+	s.keepAccount(account)
 	s.putEvents(events)
 	return nil
 }
@@ -169,7 +174,7 @@ func (s *Store) ReleaseAccount(ctx context.Context, tenant, id string, events []
 	account.Sealed = nil
 	account.Version++
 	account.UpdatedAt = s.now()
-	s.accounts[rowKey{tenant, id}] = account
+	s.keepAccount(account)
 	s.putEvents(events)
 	grant, last := s.leaveGrant(grant)
 	return connect.Released{Account: cloneAccount(account), Grant: cloneGrant(grant.Grant), Last: last}, nil

@@ -23,7 +23,7 @@ func (s *Store) CommitFlow(ctx context.Context, commit connect.Commit) (connect.
 		s.putGrant(*commit.Grant)
 	}
 	for _, a := range commit.Accounts {
-		s.accounts[rowKey{a.Tenant, a.ID}] = cloneAccount(a)
+		s.keepAccount(a)
 	}
 	s.putEvents(commit.Events)
 	return s.putFlow(commit.Flow), nil
@@ -65,8 +65,7 @@ func (s *Store) commitBusy(commit connect.Commit) bool {
 // grantFits reports whether g is the successor of the stored grant, or the
 // first of its key.
 func (s *Store) grantFits(g connect.Grant) bool {
-	key := connect.GrantKey{Tenant: g.Tenant, Platform: g.Platform, ClientID: g.ClientID, Subject: g.Subject}
-	stored, ok := s.findGrant(key)
+	stored, ok := s.findGrant(grantKey(g))
 	if !ok {
 		_, taken := s.grants[rowKey{g.Tenant, g.ID}]
 		return g.Generation == 1 && !taken
@@ -90,4 +89,5 @@ func (s *Store) putGrant(g connect.Grant) {
 	row := grantRow{Grant: cloneGrant(g)}
 	row.free()
 	s.grants[rowKey{g.Tenant, g.ID}] = row
+	s.grantIDs[grantKey(g)] = g.ID
 }

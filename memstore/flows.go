@@ -1,7 +1,6 @@
 package memstore
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -23,7 +22,7 @@ func (s *Store) CreateFlow(ctx context.Context, flow connect.Flow, caps connect.
 	if s.capReached(flow, caps) {
 		return connect.ErrTooMany
 	}
-	s.flows[flow.ID] = cloneFlow(flow)
+	s.keepFlow(flow)
 	return nil
 }
 
@@ -53,18 +52,42 @@ func (s *Store) capReached(flow connect.Flow, caps connect.FlowCaps) bool {
 		reached(recent, caps.Recent)
 }
 
-// handleTaken reports whether another flow has one of flow's handles.
-func (s *Store) handleTaken(flow connect.Flow) bool {
-	for id, f := range s.flows {
-		if id != flow.ID && (same(f.Link, flow.Link) || same(f.Session, flow.Session) || same(f.Ticket, flow.Ticket)) {
-			return true
-		}
-	}
-	return false
+// handle is one of the hashes that name a flow.
+type handle struct{ kind, hash string }
+
+// The kinds of handle. All but the link are only good within their tenant.
+const (
+	link    = "link"
+	session = "session"
+	ticket  = "ticket"
+)
+
+// handles returns the handles that there are.
+func handles(linkHash, sessionHash, ticketHash []byte) []handle {
+	all := []handle{{link, string(linkHash)}, {session, string(sessionHash)}, {ticket, string(ticketHash)}}
+	return slices.DeleteFunc(all, func(h handle) bool { return h.hash == "" })
 }
 
-// same reports whether a and b are one handle; an absent handle is like none.
-func same(a, b []byte) bool { return len(a) > 0 && bytes.Equal(a, b) }
+func handlesOf(f connect.Flow) []handle { return handles(f.Link, f.Session, f.Ticket) }
+
+// handleTaken reports whether another flow has one of flow's handles.
+func (s *Store) handleTaken(flow connect.Flow) bool {
+	return slices.ContainsFunc(handlesOf(flow), func(h handle) bool {
+		id, ok := s.handles[h]
+		return ok && id != flow.ID
+	})
+}
+
+// keepFlow stores a flow, and its handles in place of the earlier ones.
+func (s *Store) keepFlow(flow connect.Flow) {
+	for _, h := range handlesOf(s.flows[flow.ID]) {
+		delete(s.handles, h)
+	}
+	for _, h := range handlesOf(flow) {
+		s.handles[h] = flow.ID
+	}
+	s.flows[flow.ID] = cloneFlow(flow)
+}
 
 // ReadFlow implements [connect.FlowStore].
 func (s *Store) ReadFlow(ctx context.Context, key connect.FlowKey) (connect.Flow, error) {
@@ -72,40 +95,26 @@ func (s *Store) ReadFlow(ctx context.Context, key connect.FlowKey) (connect.Flow
 		return connect.Flow{}, err
 	}
 	defer s.mu.Unlock()
-	for _, f := range s.flows {
-		if names(key) == 1 && flowMatches(f, key) {
-			return cloneFlow(f), nil
-		}
+	f, ok := s.flows[s.flowID(key)]
+	if !ok || key.Tenant != "" && key.Tenant != f.Tenant {
+		return connect.Flow{}, connect.ErrNotFound
 	}
-	return connect.Flow{}, connect.ErrNotFound
+	return cloneFlow(f), nil
 }
 
-// names counts the names that key gives; one is right.
-func names(key connect.FlowKey) int {
-	n := 0
-	for _, length := range []int{len(key.ID), len(key.Link), len(key.Session), len(key.Ticket)} {
-		if length > 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// flowMatches reports whether key names f. The tenant is compared wherever it
-// is given; a session or a ticket without one names nothing.
-func flowMatches(f connect.Flow, key connect.FlowKey) bool {
-	if key.Tenant != "" && key.Tenant != f.Tenant {
-		return false
-	}
+// flowID returns the id of the flow that key names. It is empty where key gives
+// no name, several, or one that needs a tenant without.
+func (s *Store) flowID(key connect.FlowKey) string {
+	named := handles(key.Link, key.Session, key.Ticket)
 	switch {
-	case key.ID != "":
-		return key.ID == f.ID
-	case len(key.Link) > 0:
-		return same(key.Link, f.Link)
-	case key.Tenant == "":
-		return false
+	case len(named) == 0:
+		return key.ID
+	case len(named) > 1 || key.ID != "":
+		return ""
+	case named[0].kind != link && key.Tenant == "":
+		return ""
 	default:
-		return same(key.Session, f.Session) || same(key.Ticket, f.Ticket)
+		return s.handles[named[0]]
 	}
 }
 
@@ -137,7 +146,7 @@ func (s *Store) movable(from connect.FlowStatus, next connect.Flow) (connect.Flo
 // putFlow stores the next version of a flow and returns it.
 func (s *Store) putFlow(flow connect.Flow) connect.Flow {
 	flow.Version++
-	s.flows[flow.ID] = cloneFlow(flow)
+	s.keepFlow(flow)
 	return cloneFlow(flow)
 }
 

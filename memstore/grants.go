@@ -84,16 +84,17 @@ func (s *Store) ReadGrant(ctx context.Context, key connect.GrantKey) (connect.Gr
 
 // findGrant returns the stored grant that key names.
 func (s *Store) findGrant(key connect.GrantKey) (grantRow, bool) {
-	if key.ID != "" {
-		row, ok := s.grants[rowKey{key.Tenant, key.ID}]
-		return row, ok
+	id := key.ID
+	if id == "" {
+		id = s.grantIDs[key]
 	}
-	for _, g := range s.grants {
-		if g.Tenant == key.Tenant && g.Platform == key.Platform && g.ClientID == key.ClientID && g.Subject == key.Subject {
-			return g, true
-		}
-	}
-	return grantRow{}, false
+	row, ok := s.grants[rowKey{key.Tenant, id}]
+	return row, ok
+}
+
+// grantKey returns the key that g has at its platform.
+func grantKey(g connect.Grant) connect.GrantKey {
+	return connect.GrantKey{Tenant: g.Tenant, Platform: g.Platform, ClientID: g.ClientID, Subject: g.Subject}
 }
 
 // ClaimGrants implements [connect.GrantStore]. Of the grants that are due, the
@@ -238,7 +239,7 @@ func (s *Store) settleAccounts(st connect.Settlement) error {
 		return err
 	}
 	for _, a := range changed {
-		s.accounts[rowKey{a.Tenant, a.ID}] = a
+		s.keepAccount(a)
 	}
 	s.putEvents(events)
 	return nil

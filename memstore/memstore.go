@@ -19,20 +19,23 @@ type Options struct {
 
 // Store implements [connect.Store]. It is safe for concurrent use.
 //
-// It searches its rows one by one, so that the code stays plain: some ten
-// thousand rows are fine, a production system is not what it is for.
+// It counts and sorts by looking at every row, so that the code stays plain:
+// some ten thousand rows are fine, a production system is not what it is for.
 type Store struct {
 	now func() time.Time
 
-	mu        sync.Mutex // guards everything below
-	flows     map[string]connect.Flow
-	accounts  map[rowKey]connect.Account
-	grants    map[rowKey]grantRow
-	subjects  map[string]subjectClaim
-	clients   map[clientKey]connect.ClientRecord
-	events    []*eventRow      // in the order in which they were written
-	eventIDs  map[string]bool  // of all events
-	sequences map[rowKey]int64 // of the newest event, by account
+	mu         sync.Mutex // guards everything below
+	flows      map[string]connect.Flow
+	handles    map[handle]string // ids of flows
+	accounts   map[rowKey]connect.Account
+	accountIDs map[connect.AccountKey]string // by key, without id
+	grants     map[rowKey]grantRow
+	grantIDs   map[connect.GrantKey]string // by key, without id
+	subjects   map[string]subjectClaim
+	clients    map[clientKey]connect.ClientRecord
+	events     []*eventRow      // in the order in which they were written
+	eventIDs   map[string]bool  // of all events
+	sequences  map[rowKey]int64 // of the newest event, by account
 }
 
 var _ connect.Store = (*Store)(nil)
@@ -43,14 +46,17 @@ type rowKey struct{ tenant, id string }
 // New returns an empty store.
 func New(opts *Options) *Store {
 	s := &Store{
-		now:       time.Now,
-		flows:     map[string]connect.Flow{},
-		accounts:  map[rowKey]connect.Account{},
-		grants:    map[rowKey]grantRow{},
-		subjects:  map[string]subjectClaim{},
-		clients:   map[clientKey]connect.ClientRecord{},
-		eventIDs:  map[string]bool{},
-		sequences: map[rowKey]int64{},
+		now:        time.Now,
+		flows:      map[string]connect.Flow{},
+		handles:    map[handle]string{},
+		accounts:   map[rowKey]connect.Account{},
+		accountIDs: map[connect.AccountKey]string{},
+		grants:     map[rowKey]grantRow{},
+		grantIDs:   map[connect.GrantKey]string{},
+		subjects:   map[string]subjectClaim{},
+		clients:    map[clientKey]connect.ClientRecord{},
+		eventIDs:   map[string]bool{},
+		sequences:  map[rowKey]int64{},
 	}
 	if opts != nil && opts.Now != nil {
 		s.now = opts.Now

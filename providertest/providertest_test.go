@@ -181,9 +181,6 @@ func flaws() map[string]flaw {
 	once := newX().Platform()
 	var counter atomic.Int64
 	return map[string]flaw{
-		"none":          {"x", newX(), ""},
-		"none in pages": {"facebook", newFacebook(), ""},
-
 		"host with a scheme":      {"x", described(func(p *connect.Platform) { p.Hosts = append(p.Hosts, "https://api.x.com") }), "description"},
 		"required, not requested": {"x", described(func(p *connect.Platform) { p.Methods[0].RequiredScopes = []string{"like.read"} }), "description"},
 		"name in capitals":        {"x", described(func(p *connect.Platform) { p.Name = "X" }), "description"},
@@ -319,25 +316,44 @@ func TestFlaws(t *testing.T) {
 
 func TestSuiteNoticesFlaws(t *testing.T) {
 	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFlaws$", "-test.v", "-test.timeout=3m")
+	byPart := map[string][]string{}
+	for name, flaw := range flaws() {
+		byPart[flaw.caught] = append(byPart[flaw.caught], strings.ReplaceAll(name, " ", "_"))
+	}
+	for part, names := range byPart {
+		t.Run(part, func(t *testing.T) {
+			t.Parallel()
+			output := runFlaws(t, names, part)
+			for _, name := range names {
+				if !strings.Contains(output, "--- FAIL: TestFlaws/"+name+"/"+part+" ") {
+					t.Errorf("the flaw %q is not noticed", name)
+				}
+			}
+		})
+	}
+}
+
+// runFlaws runs one part of the suite on flawed providers and returns what it
+// printed.
+func runFlaws(t *testing.T, names []string, part string) string {
+	t.Helper()
+	pattern := "^TestFlaws$/^(" + strings.Join(names, "|") + ")$/^" + strings.ReplaceAll(part, "/", "$/^") + "$"
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=2m")
 	cmd.Env = append(os.Environ(), flawsVariable+"=1")
 	output, err := cmd.CombinedOutput()
 	if _, failed := errors.AsType[*exec.ExitError](err); !failed {
 		t.Fatalf("the flawed providers end with %v, want a failure", err)
 	}
-	for name, flaw := range flaws() {
-		t.Run(name, func(t *testing.T) {
+	return string(output)
+}
+
+func TestSuiteAcceptsProviders(t *testing.T) {
+	t.Parallel()
+	for _, provider := range []connect.Provider{newX(), newFacebook()} {
+		platform := provider.Platform().Name
+		t.Run(platform, func(t *testing.T) {
 			t.Parallel()
-			path := "TestFlaws/" + strings.ReplaceAll(name, " ", "_")
-			if flaw.caught == "" {
-				if !strings.Contains(string(output), "--- PASS: "+path+" ") {
-					t.Error("a provider without a flaw fails")
-				}
-				return
-			}
-			if !strings.Contains(string(output), "--- FAIL: "+path+"/"+flaw.caught+" ") {
-				t.Errorf("%s does not notice the flaw", flaw.caught)
-			}
+			providertest.Run(t, config(t, platform, provider))
 		})
 	}
 }

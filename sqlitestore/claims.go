@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/seed944197df/connect"
 )
@@ -22,7 +23,7 @@ func (s *Store) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]co
 			row.prior = prior
 			row.Status = connect.GrantClaimed
 			row.Attempt = claim.Attempt
-			row.LeaseUntil = now.Add(claim.Lease)
+			row.LeaseUntil = now.Add(claim.Lease.Truncate(time.Microsecond))
 			if err := putGrant(ctx, tx, row); err != nil {
 				return err
 			}

@@ -21,6 +21,7 @@ func claimTests() []test {
 		{"of concurrent claims for many no grant goes out twice", claimManyRace},
 		{"MarkSent returns only what the attempt holds", sentHolders},
 		{"a lease that has run out holds nothing", sentTooLate},
+		{"an empty attempt holds nothing", sentByNobody},
 	}
 }
 
@@ -256,4 +257,13 @@ func sentTooLate(s *state) {
 	got := must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", grantKeys(1)))
 	s.equal("grants after the lease", got, []connect.GrantKey(nil))
 	s.equal("status", s.grant(1).Status, connect.GrantClaimed)
+}
+
+func sentByNobody(s *state) {
+	s.commit(newCommit(1))
+	s.tryClaim(1, "") // whether it gets the grant or not
+	got := must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "", grantKeys(1)))
+	s.equal("grants that nobody holds", got, []connect.GrantKey(nil))
+	_, err := s.SettleGrant(s.Context(), settlement("", 1))
+	s.wantError(err, connect.ErrStale)
 }

@@ -9,6 +9,7 @@ import (
 func moveTests() []test {
 	return []test{
 		{"MoveFlow replaces the flow and increments its version", moveReplaces},
+		{"a handle that a move took away finds nothing", moveDropsHandles},
 		{"MoveFlow from another status or version changes nothing", moveConflicts},
 		{"MoveFlow of an unknown flow is ErrNotFound", moveUnknown},
 		{"MoveFlow takes no handle of another flow", moveKeepsHandlesApart},
@@ -36,6 +37,14 @@ func moveReplaces(s *state) {
 	s.equal("stored flow", s.flow(1), want)
 	found := must[connect.Flow](s)(s.ReadFlow(s.Context(), connect.FlowKey{Tenant: tenant, Session: handle("session")}))
 	s.equal("flow by its new session", found, want)
+}
+
+func moveDropsHandles(s *state) {
+	s.create(like(1, func(f *connect.Flow) { f.Link = handle("link") }))
+	must[connect.Flow](s)(s.MoveFlow(s.Context(), connect.FlowStarted, newFlow(1)))
+	_, err := s.ReadFlow(s.Context(), connect.FlowKey{Link: handle("link")})
+	s.wantError(err, connect.ErrNotFound)
+	s.create(like(2, func(f *connect.Flow) { f.Link = handle("link") }))
 }
 
 func moveConflicts(s *state) {

@@ -79,7 +79,10 @@ func tenantAccounts(s *state) {
 	s.twoTenants()
 	check := s.unchanged(long)
 	s.ok(s.WriteAccount(s.Context(), tenantAccount(short, 2), nil))
-	must[connect.Released](s)(s.ReleaseAccount(s.Context(), short, "account-1", nil))
+	released := must[connect.Released](s)(s.ReleaseAccount(s.Context(), short, "account-1", nil))
+	if !released.Last {
+		s.Error("another tenant's account keeps the grant alive")
+	}
 	for _, name := range []string{"abcd", "", "%"} {
 		_, err := s.ReadAccount(s.Context(), connect.AccountKey{Tenant: name, ID: "account-1"})
 		s.notFound("ReadAccount", err)

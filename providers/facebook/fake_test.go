@@ -31,7 +31,7 @@ var now = time.Date(2026, time.November, 20, 12, 0, 0, 0, time.UTC)
 // proof that belongs to the token of each call.
 type fake struct {
 	t       *testing.T
-	answers map[string]string // by "METHOD /path" or "METHOD /path?after=…": body, or "400 body"
+	answers map[string]string // by "METHOD /path" or "METHOD /path?after=CURSOR": body, or "400 body"
 	got     []*http.Request
 }
 

@@ -50,6 +50,10 @@ func TestSuite(t *testing.T) {
 // What the people of the sandbox are offered, from dialog to Pages.
 func TestPagesOfTheSandbox(t *testing.T) {
 	t.Parallel()
+	portfolio := map[string]string{
+		"110000000000006": "", "110000000000007": "",
+		"110000000000008": "This Page was not shared with the app. Connect again and tick it on Facebook.",
+	}
 	for name, test := range map[string]struct {
 		form url.Values
 		want map[string]string // the Pages' reasons by id
@@ -59,14 +63,10 @@ func TestPagesOfTheSandbox(t *testing.T) {
 			"110000000000001": "",
 			"110000000000004": "You may not publish on this Page. Ask an administrator for the right to create content.",
 		}},
-		"none": {allow("nobody"), map[string]string{}},
-		"business portfolio": {allow("portfolio"), map[string]string{
-			"110000000000006": "", "110000000000007": "",
-			"110000000000008": "This Page was not shared with the app. Connect again and tick it on Facebook.",
-		}},
+		"none":               {allow("nobody"), map[string]string{}},
+		"business portfolio": {allow("portfolio"), portfolio},
 		"ticked, without business_management": {
-			allow("portfolio", "pages_show_list", "pages_read_engagement", "pages_manage_posts"),
-			map[string]string{"110000000000006": "", "110000000000007": ""},
+			allow("portfolio", "pages_show_list", "pages_read_engagement", "pages_manage_posts"), portfolio,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,7 +20,7 @@ var errJSON = errors.New("the answer is not the JSON that was expected")
 //
 // Security: encoding/json takes the last of two keys and ignores their case,
 // so that {"id":1,"ID":2} means something else to it than to the server that
-// signed off on it. Source: SECURITY row 96, RFC 8259 § 4.
+// sent it (RFC 8259 § 4).
 func Decode(data []byte, v any) error {
 	if !utf8.Valid(data) || !json.Valid(data) || !wellFormed(data) {
 		return errJSON

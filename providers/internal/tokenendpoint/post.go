@@ -89,9 +89,8 @@ func post(ctx context.Context, env connect.Env, req Request) (map[string]json.Ra
 
 // build returns the request.
 //
-// Security: without GetBody neither the transport nor a redirect can send the
-// secrets a second time, and a redirect cannot take them elsewhere (SECURITY
-// rows 92 and 93).
+// Security: without GetBody the transport cannot send the secrets a second time
+// after a broken connection, and a redirect (307) cannot take them elsewhere.
 func (req Request) build(ctx context.Context) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, req.URL, strings.NewReader(req.Form.Encode()))
 	if err != nil {
@@ -139,7 +138,7 @@ func send(env connect.Env, r *http.Request) (int, http.Header, []byte, error) {
 }
 
 // redact takes the URL out of an error of [http.Client], which names it: some
-// platforms want tokens in the query (SECURITY row 103).
+// platforms want tokens in the query.
 func redact(err error) error {
 	if withURL, ok := errors.AsType[*url.Error](err); ok {
 		return withURL.Err
