@@ -28,17 +28,17 @@ func (r *grantRow) free() {
 
 // claimed reports whether somebody has, or had until the lease ran out, the
 // grant.
-func (r grantRow) claimed() bool {
+func (r *grantRow) claimed() bool {
 	return r.Status == connect.GrantClaimed || r.Status == connect.GrantSent
 }
 
 // heldBy reports whether attempt was the last to claim the grant.
-func (r grantRow) heldBy(attempt string) bool {
+func (r *grantRow) heldBy(attempt string) bool {
 	return attempt != "" && r.claimed() && r.Attempt == attempt
 }
 
 // claimable reports whether the grant may be claimed.
-func (r grantRow) claimable(now time.Time) bool {
+func (r *grantRow) claimable(now time.Time) bool {
 	if r.claimed() {
 		return passed(r.LeaseUntil, now)
 	}
@@ -46,7 +46,7 @@ func (r grantRow) claimable(now time.Time) bool {
 }
 
 // dueAt returns when Run should see to the grant, and false for never.
-func (r grantRow) dueAt() (time.Time, bool) {
+func (r *grantRow) dueAt() (time.Time, bool) {
 	switch {
 	case r.claimed():
 		return r.LeaseUntil, true
@@ -58,7 +58,7 @@ func (r grantRow) dueAt() (time.Time, bool) {
 }
 
 // priorStatus returns what a new claim must be told about the grant's past.
-func (r grantRow) priorStatus() connect.GrantStatus {
+func (r *grantRow) priorStatus() connect.GrantStatus {
 	switch {
 	case r.claimed() && r.prior == connect.GrantRevoking:
 		return r.prior

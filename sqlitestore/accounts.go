@@ -109,7 +109,7 @@ func (s *Store) ListAccounts(ctx context.Context, tenant string, filter connect.
 	if !ok {
 		return nil, "", connect.ErrNotFound
 	}
-	where, args := "tenant = ? AND (connected_at, id) < (?, ?)", []any{tenant, micros, id}
+	where, args := []string{"tenant = ?", "(connected_at, id) < (?, ?)"}, []any{tenant, micros, id}
 	for _, f := range []struct{ column, value string }{
 		{"platform", filter.Platform},
 		{"kind", filter.Kind},
@@ -118,15 +118,16 @@ func (s *Store) ListAccounts(ctx context.Context, tenant string, filter connect.
 		{"status", string(filter.Status)},
 	} {
 		if f.value != "" {
-			where += " AND " + f.column + " = ?"
+			where = append(where, f.column+" = ?")
 			args = append(args, f.value)
 		}
 	}
 	if filter.Status == "" {
-		where += " AND status <> 'disconnected'"
+		where = append(where, "status <> 'disconnected'")
 	}
 	limit := max(page.Limit, 0)
-	query := "SELECT " + accountColumns + " FROM accounts WHERE " + where + " ORDER BY connected_at DESC, id DESC LIMIT ?"
+	query := "SELECT " + accountColumns + " FROM accounts WHERE " + strings.Join(where, " AND ") +
+		" ORDER BY connected_at DESC, id DESC LIMIT ?"
 	rows, err := all(ctx, s.reader, scanAccount, query, append(args, limit+1)...) // one more tells whether there is a next page
 	if err != nil {
 		return nil, "", failed(err)

@@ -75,7 +75,7 @@ func (s *Store) MarkSent(ctx context.Context, attempt string, grants []connect.G
 // markSent reports whether attempt holds the grant, and marks it if so.
 func markSent(ctx context.Context, tx *sql.Tx, attempt string, key connect.GrantKey, now int64) (bool, error) {
 	where, args := grantCondition(key)
-	query := "UPDATE grants SET status = 'sent' WHERE " + where +
+	query := "UPDATE grants SET status = 'sent' WHERE " + where + //nolint:gosec // where is one of two constants
 		" AND attempt = ? AND attempt <> '' AND status IN ('claimed', 'sent') AND lease_until > ?"
 	result, err := tx.ExecContext(ctx, query, append(args, attempt, now)...)
 	if err != nil {

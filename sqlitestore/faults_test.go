@@ -173,7 +173,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 	store := setup(t)
 	for name, query := range map[string]string{
 		"caps":            "SELECT count(*) FROM flows WHERE tenant = 'a' AND user = 'b' AND " + isOpen,
-		"expiry":          "SELECT * FROM flows WHERE " + isOpen + " AND expires_at <= 1 ORDER BY expires_at LIMIT 1",
+		"expiry":          "SELECT id FROM flows WHERE " + isOpen + " AND expires_at <= 1 ORDER BY expires_at LIMIT 1",
 		"session":         "SELECT * FROM flows WHERE session = x'00'",
 		"list":            "SELECT * FROM accounts WHERE tenant = 'a' AND (connected_at, id) < (1, 'b') ORDER BY connected_at DESC, id DESC LIMIT 1",
 		"due grants":      "SELECT * FROM grants WHERE wake_at <= 1 AND ('' = '' OR tenant = '') ORDER BY wake_at, id LIMIT 1",

@@ -33,7 +33,7 @@ type grantData struct {
 }
 
 // values returns r as grantColumns.
-func (r grantRow) values() ([]any, error) {
+func (r *grantRow) values() ([]any, error) {
 	data, err := encode(grantData{r.Client, r.Method, r.Reason, r.Sealed, r.Scopes, r.Hosts})
 	return []any{
 		r.Tenant, r.ID, r.Platform, r.ClientID, r.Subject, r.SubjectKey, r.Status, r.prior, r.Generation,
@@ -73,17 +73,17 @@ func (r *grantRow) free() {
 
 // claimed reports whether somebody has, or had until the lease ran out, the
 // grant.
-func (r grantRow) claimed() bool {
+func (r *grantRow) claimed() bool {
 	return r.Status == connect.GrantClaimed || r.Status == connect.GrantSent
 }
 
 // heldBy reports whether attempt was the last to claim the grant.
-func (r grantRow) heldBy(attempt string) bool {
+func (r *grantRow) heldBy(attempt string) bool {
 	return attempt != "" && r.claimed() && r.Attempt == attempt
 }
 
 // priorStatus returns what a new claim must be told about the grant's past.
-func (r grantRow) priorStatus() connect.GrantStatus {
+func (r *grantRow) priorStatus() connect.GrantStatus {
 	switch {
 	case r.claimed() && r.prior == connect.GrantRevoking:
 		return r.prior

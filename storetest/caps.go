@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/seed944197df/connect"
@@ -54,7 +55,7 @@ func capPerTenant(s *state) {
 	caps := connect.FlowCaps{OpenPerTenant: 3}
 	statuses := []connect.FlowStatus{connect.FlowClaimed, connect.FlowParked, connect.FlowPending, connect.FlowExpired, connect.FlowOrphaned}
 	for i, status := range statuses {
-		s.create(like(i, func(f *connect.Flow) { f.Status, f.User = status, fmt.Sprint(i) }))
+		s.create(like(i, func(f *connect.Flow) { f.Status, f.User = status, strconv.Itoa(i) }))
 	}
 	s.refused(newFlow(6), caps)
 	s.ok(s.CreateFlow(s.Context(), like(7, func(f *connect.Flow) { f.Tenant = "tenant-2" }), caps))

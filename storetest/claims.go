@@ -1,7 +1,8 @@
 package storetest
 
 import (
-	"fmt"
+	"maps"
+	"strconv"
 	"time"
 
 	"github.com/seed944197df/connect"
@@ -153,9 +154,7 @@ func claimDue(s *state) {
 	if len(first) != 3 || len(second) != 1 {
 		s.Errorf("%d and %d grants were claimed, want 3 and the last 1", len(first), len(second))
 	}
-	for id, prior := range second {
-		first[id] = prior
-	}
+	maps.Copy(first, second)
 	s.equal("claimed grants", first, map[string]connect.GrantStatus{
 		"grant-2": connect.GrantActive,
 		"grant-3": connect.GrantActive,
@@ -189,7 +188,7 @@ func claimRace(s *state) {
 	s.commit(newCommit(1))
 	winners := 0
 	for _, r := range race(func(i int) raced[[]connect.ClaimedGrant] {
-		claim := connect.GrantClaim{Tenant: tenant, ID: "grant-1", Attempt: fmt.Sprint(i), Lease: time.Minute}
+		claim := connect.GrantClaim{Tenant: tenant, ID: "grant-1", Attempt: strconv.Itoa(i), Lease: time.Minute}
 		got, err := s.ClaimGrants(s.Context(), claim)
 		return raced[[]connect.ClaimedGrant]{got, err}
 	}) {
@@ -210,7 +209,7 @@ func claimManyRace(s *state) {
 	}
 	seen := map[string]int{}
 	for _, r := range race(func(i int) raced[[]connect.ClaimedGrant] {
-		got, err := s.ClaimGrants(s.Context(), connect.GrantClaim{N: 3, Attempt: fmt.Sprint(i), Lease: time.Minute})
+		got, err := s.ClaimGrants(s.Context(), connect.GrantClaim{N: 3, Attempt: strconv.Itoa(i), Lease: time.Minute})
 		return raced[[]connect.ClaimedGrant]{got, err}
 	}) {
 		s.ok(r.err)

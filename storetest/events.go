@@ -1,7 +1,7 @@
 package storetest
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/seed944197df/connect"
@@ -156,7 +156,7 @@ func eventRace(s *state) {
 	}
 	s.raise(0, accounts...)
 	claims := race(func(i int) raced[[]connect.Event] {
-		got, err := s.ClaimEvents(s.Context(), 4, fmt.Sprint(i), time.Minute)
+		got, err := s.ClaimEvents(s.Context(), 4, strconv.Itoa(i), time.Minute)
 		return raced[[]connect.Event]{got, err}
 	})
 	holder := map[string]int{} // of an account's events: one attempt only

@@ -80,19 +80,19 @@ func readFindsNothing(s *state) {
 	s.create(flow)
 	s.create(newFlow(2)) // without handles: an empty one must not find it
 	for name, key := range map[string]connect.FlowKey{
-		"no name":                {Tenant: tenant},
-		"nothing":                {},
-		"empty session":          {Tenant: tenant, Session: []byte{}},
-		"unknown id":             {ID: "flow-9"},
-		"unknown link":           {Link: handle("other")},
-		"link as a session":      {Tenant: tenant, Session: flow.Link},
-		"id of another tenant":   {ID: flow.ID, Tenant: "tenant-2"},
-		"session, no tenant":     {Session: flow.Session},
-		"session, other tenant":  {Session: flow.Session, Tenant: "tenant-2"},
-		"ticket, no tenant":      {Ticket: flow.Ticket},
-		"ticket, other tenant":   {Ticket: flow.Ticket, Tenant: "tenant-2"},
-		"two names":              {Tenant: tenant, Session: flow.Session, Ticket: flow.Ticket},
-		"id and ticket":          {Tenant: tenant, ID: flow.ID, Ticket: flow.Ticket},
+		"no name":               {Tenant: tenant},
+		"nothing":               {},
+		"empty session":         {Tenant: tenant, Session: []byte{}},
+		"unknown id":            {ID: "flow-9"},
+		"unknown link":          {Link: handle("other")},
+		"link as a session":     {Tenant: tenant, Session: flow.Link},
+		"id of another tenant":  {ID: flow.ID, Tenant: "tenant-2"},
+		"session, no tenant":    {Session: flow.Session},
+		"session, other tenant": {Session: flow.Session, Tenant: "tenant-2"},
+		"ticket, no tenant":     {Ticket: flow.Ticket},
+		"ticket, other tenant":  {Ticket: flow.Ticket, Tenant: "tenant-2"},
+		"two names":             {Tenant: tenant, Session: flow.Session, Ticket: flow.Ticket},
+		"id and ticket":         {Tenant: tenant, ID: flow.ID, Ticket: flow.Ticket},
 	} {
 		if _, err := s.ReadFlow(s.Context(), key); err == nil {
 			s.Errorf("%s: found a flow", name)

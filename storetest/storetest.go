@@ -27,6 +27,7 @@ import (
 // All times that Run stores are UTC and have whole microseconds, which is what
 // a store must keep.
 func Run(t *testing.T, open func(t *testing.T, now func() time.Time) connect.Store) {
+	t.Helper()
 	groups := []struct {
 		name  string
 		tests []test

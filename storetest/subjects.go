@@ -2,7 +2,7 @@ package storetest
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/seed944197df/connect"
@@ -64,7 +64,7 @@ func subjectRelease(s *state) {
 
 func subjectRace(s *state) {
 	winner(s, race(func(i int) raced[int] {
-		return raced[int]{i, s.claimSubject(fmt.Sprint(i))}
+		return raced[int]{i, s.claimSubject(strconv.Itoa(i))}
 	}), connect.ErrBusy)
 }
 
