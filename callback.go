@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 const (
@@ -328,7 +326,7 @@ func (c *Connector) exchange(ctx context.Context, at *attempt, query url.Values)
 		return nil, &ProviderError{Class: class, Code: code}
 	}
 	return at.adapter.oauth.Exchange(ctx, c.env(at.adapter), AuthResponse{
-		Method: at.flow.Method, Query: query, Verifier: tokencrypt.NewSecret(at.request.Verifier),
-		Scopes: at.request.Scopes, Private: tokencrypt.NewSecret(at.request.Private),
+		Method: at.flow.Method, Query: query, Verifier: NewSecret(at.request.Verifier),
+		Scopes: at.request.Scopes, Private: NewSecret(at.request.Private),
 	})
 }

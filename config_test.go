@@ -261,18 +261,17 @@ func TestConfigDefaults(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser(&alice)
 
-	started := b.start("x", nil)
-	id := strings.TrimPrefix(w.onlyOpenFlow().ID, "")
-	flow := w.flow(id)
+	id, started := b.begin("x", nil)
+	flow := w.flowRow(id)
 	if got := flow.ExpiresAt.Sub(flow.CreatedAt); got != 15*time.Minute || flow.Binding != connect.BindSession {
 		t.Errorf("a flow lives %v with binding %q", got, flow.Binding)
 	}
-	w.browser(nil).arrive(b.consent(started, nil)).outcome(t)
-	if got := w.flow(id).ExpiresAt.Sub(w.clock.Now()); got != 2*time.Minute {
+	w.browser(nil).arrive(b.consent(started, nil)).outcome(t) // parked: nobody is signed in
+	if got := w.flowRow(id).ExpiresAt.Sub(w.clock.Now()); got != 2*time.Minute {
 		t.Errorf("a ticket lives %v", got)
 	}
 	pending := b.connect("facebook", url.Values{"mode": {"headless"}}, nil).outcome(t)
-	if got := w.flow(pending.Get("flow_id")).ExpiresAt.Sub(w.clock.Now()); got != 15*time.Minute {
+	if got := w.flowRow(pending.Get("flow_id")).ExpiresAt.Sub(w.clock.Now()); got != 15*time.Minute {
 		t.Errorf("a session lives %v", got)
 	}
 

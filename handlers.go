@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/seed944197df/connect/selection"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 // Handler serves everything under BaseURL's path, which it strips itself:
@@ -274,7 +273,7 @@ func credentialsOf(platform string, body map[string]json.RawMessage) (Credential
 		if field := ours[name]; field != nil {
 			*field = text
 		} else {
-			req.Values[name] = tokencrypt.NewSecret(text)
+			req.Values[name] = NewSecret(text)
 		}
 	}
 	return req, nil

@@ -14,6 +14,9 @@ import (
 // Secret is a value that prints as "[redacted]". See [tokencrypt.Secret].
 type Secret = tokencrypt.Secret
 
+// NewSecret returns a [Secret] that holds s.
+func NewSecret(s string) Secret { return tokencrypt.NewSecret(s) }
+
 // Provider is the adapter for one platform. Most users only pass providers to
 // [New]; this is for those who write one.
 //

@@ -61,7 +61,7 @@ func (r *tokensRecord) tokens() (*Tokens, error) {
 	}
 	t := &Tokens{
 		Subject: r.Subject,
-		Access:  tokencrypt.NewSecret(r.Access), Refresh: tokencrypt.NewSecret(r.Refresh), Private: tokencrypt.NewSecret(r.Private),
+		Access:  NewSecret(r.Access), Refresh: NewSecret(r.Refresh), Private: NewSecret(r.Private),
 		AccessExpiry: r.AccessExpiry, RefreshExpiry: r.RefreshExpiry,
 		Scopes: r.Scopes, Hosts: r.Hosts, APIBaseURL: r.APIBaseURL,
 	}
@@ -77,7 +77,7 @@ func recordOfCandidate(c Candidate) candidateRecord {
 }
 
 func (r candidateRecord) candidate() Candidate {
-	return Candidate{Candidate: r.Candidate, Target: r.Target, Access: tokencrypt.NewSecret(r.Access), AccessExpiry: r.AccessExpiry}
+	return Candidate{Candidate: r.Candidate, Target: r.Target, Access: NewSecret(r.Access), AccessExpiry: r.AccessExpiry}
 }
 
 // accountSecret is what an account holds of its own.
@@ -156,5 +156,5 @@ func (c *Connector) openAccount(a Account) (Secret, error) {
 	if own.V != recordVersion {
 		return Secret{}, errRecordVersion
 	}
-	return tokencrypt.NewSecret(own.Access), nil
+	return NewSecret(own.Access), nil
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/seed944197df/connect/internal/outbound"
 	"github.com/seed944197df/connect/selection"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 // StartRequest asks for a flow. Only Platform is required.
@@ -296,7 +295,7 @@ func (c *Connector) checkReconnect(ctx context.Context, op string, p Principal, 
 func (c *Connector) begin(ctx context.Context, at *attempt, state, loginHint string) error {
 	at.request.Verifier = oauth2.GenerateVerifier() // RFC 7636 § 4.1: 256 bits, 43 characters
 	auth, err := at.adapter.oauth.Begin(ctx, c.env(at.adapter), AuthRequest{
-		Method: at.flow.Method, State: state, Verifier: tokencrypt.NewSecret(at.request.Verifier),
+		Method: at.flow.Method, State: state, Verifier: NewSecret(at.request.Verifier),
 		Scopes: at.request.Scopes, Input: at.request.Input, LoginHint: loginHint, Reconnect: at.request.AccountID != "",
 	})
 	if err != nil {

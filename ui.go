@@ -11,7 +11,6 @@ import (
 
 	"github.com/seed944197df/connect/pages"
 	"github.com/seed944197df/connect/selection"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 // PagesHandler serves /ui/, the pages. It reads the path below /ui/ itself.
@@ -413,7 +412,7 @@ func (c *Connector) credentialsPost(w http.ResponseWriter, r *http.Request) {
 	req := CredentialsRequest{Platform: a.Name, Method: query.Get("method"), AccountID: query.Get("account_id"), Values: map[string]Secret{}}
 	method, _ := a.method(req.Method, MethodCredentials)
 	for _, f := range method.Fields {
-		req.Values[f.Name] = tokencrypt.NewSecret(r.PostForm.Get(f.Name))
+		req.Values[f.Name] = NewSecret(r.PostForm.Get(f.Name))
 	}
 	out, err := c.ConnectCredentials(r.Context(), p, req)
 	if err != nil {

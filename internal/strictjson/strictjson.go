@@ -13,7 +13,8 @@ import (
 
 const maxDepth = 32
 
-var errJSON = errors.New("not the JSON that was expected")
+// Err is the one error of this package: it says nothing of what it read.
+var Err = errors.New("not the JSON that was expected")
 
 // Decode decodes one JSON value into v, as [json.Unmarshal] does, and refuses
 // what a careful server never sends: bytes that are not UTF-8, a byte order
@@ -31,14 +32,14 @@ func DecodeKnown(data []byte, v any) error { return decode(data, v, true) }
 
 func decode(data []byte, v any, known bool) error {
 	if !utf8.Valid(data) || !json.Valid(data) || !wellFormed(data) {
-		return errJSON
+		return Err
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if known {
 		dec.DisallowUnknownFields()
 	}
 	if dec.Decode(v) != nil {
-		return errJSON
+		return Err
 	}
 	return nil
 }
@@ -118,7 +119,7 @@ func (id *ID) UnmarshalJSON(data []byte) error {
 		*id = ID(text)
 		return nil
 	default:
-		return errJSON
+		return Err
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 
-	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
+	"github.com/seed944197df/connect/internal/strictjson"
 )
 
 const (
@@ -37,8 +37,8 @@ type cursor struct {
 }
 
 type businessCursor struct {
-	ID    tokenendpoint.ID `json:"i,omitempty"`
-	After string           `json:"a,omitempty"` // Facebook's cursor in the list of businesses
+	ID    strictjson.ID `json:"i,omitempty"`
+	After string        `json:"a,omitempty"` // Facebook's cursor in the list of businesses
 }
 
 // parseCursor reads what next wrote; empty is the beginning.
@@ -48,7 +48,7 @@ func parseCursor(text string) (cursor, error) {
 	}
 	var c cursor
 	data, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(text) > maxCursor || tokenendpoint.Decode(data, &c) != nil {
+	if err != nil || len(text) > maxCursor || strictjson.Decode(data, &c) != nil {
 		return cursor{}, errCursor
 	}
 	inBusiness := c.Stage == stageOwned || c.Stage == stageClients

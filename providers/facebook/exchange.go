@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
 	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
 )
 
@@ -74,7 +75,7 @@ func (p *Provider) exchange(ctx context.Context, env connect.Env, c tokenendpoin
 // subject returns the person's id, which Facebook scopes to the app.
 func (p *Provider) subject(ctx context.Context, env connect.Env, tokens *connect.Tokens) (string, error) {
 	var me struct {
-		ID tokenendpoint.ID `json:"id"`
+		ID strictjson.ID `json:"id"`
 	}
 	if err := p.call(ctx, env, tokens, "/me", url.Values{"fields": {"id,name"}}, &me); err != nil {
 		return "", err
@@ -110,8 +111,8 @@ func (p *Provider) granted(ctx context.Context, env connect.Env, tokens *connect
 type inspection struct {
 	ExpiresAt *int64 `json:"expires_at"` // seconds since 1970; 0: never
 	Granular  []struct {
-		Scope   string             `json:"scope"`
-		Targets []tokenendpoint.ID `json:"target_ids"` // absent: all
+		Scope   string          `json:"scope"`
+		Targets []strictjson.ID `json:"target_ids"` // absent: all
 	} `json:"granular_scopes"`
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/url"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
 	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
 	"github.com/seed944197df/connect/tokencrypt"
 )
@@ -71,7 +72,7 @@ func (p *Provider) request(ctx context.Context, env connect.Env, tokens *connect
 // A token that is dead already is success: what it stood for cannot be used,
 // and a new consent of the same person gives another one.
 func (p *Provider) Revoke(ctx context.Context, env connect.Env, tokens *connect.Tokens) error {
-	if !tokenendpoint.ID(tokens.Subject).Digits() {
+	if !strictjson.ID(tokens.Subject).Digits() {
 		return errSubject
 	}
 	r, err := p.request(ctx, env, tokens, http.MethodDelete, "/"+tokens.Subject+"/permissions", nil)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
 	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
 	"github.com/seed944197df/connect/selection"
 	"github.com/seed944197df/connect/tokencrypt"
@@ -25,11 +26,11 @@ const (
 
 // page is a Page as Facebook lists it. Everything but the id may be missing.
 type page struct {
-	ID       tokenendpoint.ID `json:"id"`
-	Name     string           `json:"name"`
-	Username string           `json:"username"`
-	Tasks    []string         `json:"tasks"`
-	Access   string           `json:"access_token"`
+	ID       strictjson.ID `json:"id"`
+	Name     string        `json:"name"`
+	Username string        `json:"username"`
+	Tasks    []string      `json:"tasks"`
+	Access   string        `json:"access_token"`
 	Picture  struct {
 		Data struct {
 			URL string `json:"url"`
@@ -185,7 +186,7 @@ func (w walk) accounts(ctx context.Context, at cursor) ([]page, cursor, error) {
 // it and no call takes long.
 func (w walk) businesses(ctx context.Context, at cursor) (cursor, error) {
 	type business struct {
-		ID tokenendpoint.ID `json:"id"`
+		ID strictjson.ID `json:"id"`
 	}
 	query := url.Values{"fields": {"id,name"}, "limit": {"1"}}
 	list, err := fetch[business](ctx, w.provider, w.env, w.tokens, "/me/businesses", query, at.Business.After)
@@ -245,18 +246,18 @@ func (w walk) ticked(ctx context.Context, at cursor) ([]page, cursor, error) {
 }
 
 // tickedIDs returns the ids of the Pages that the consent names.
-func (p *Provider) tickedIDs(ctx context.Context, env connect.Env, tokens *connect.Tokens) ([]tokenendpoint.ID, error) {
+func (p *Provider) tickedIDs(ctx context.Context, env connect.Env, tokens *connect.Tokens) ([]strictjson.ID, error) {
 	seen, err := p.inspect(ctx, env, tokens)
 	if err != nil {
 		return nil, err
 	}
-	var ids []tokenendpoint.ID
+	var ids []strictjson.ID
 	for _, granular := range seen.Granular {
 		if granular.Scope == scopeShowList {
 			ids = append(ids, granular.Targets...)
 		}
 	}
-	return slices.DeleteFunc(ids, func(id tokenendpoint.ID) bool { return !id.Digits() }), nil
+	return slices.DeleteFunc(ids, func(id strictjson.ID) bool { return !id.Digits() }), nil
 }
 
 // unlessRefused returns nil for an error by which Facebook refuses, or fails

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
 	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
 	"github.com/seed944197df/connect/selection"
 )
@@ -224,10 +225,10 @@ func (p *Provider) tokens(ctx context.Context, env connect.Env, form url.Values)
 // user is what X says of a person.
 type user struct {
 	Data struct {
-		ID       tokenendpoint.ID `json:"id"`
-		Name     string           `json:"name"`
-		Username string           `json:"username"`
-		Picture  string           `json:"profile_image_url"`
+		ID       strictjson.ID `json:"id"`
+		Name     string        `json:"name"`
+		Username string        `json:"username"`
+		Picture  string        `json:"profile_image_url"`
 	} `json:"data"`
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
 	"github.com/seed944197df/connect/tokencrypt"
 )
 
@@ -71,7 +72,7 @@ func (a *Answer) text(name string, to **string) error {
 		return nil
 	}
 	if json.Unmarshal(raw, to) != nil {
-		return errJSON
+		return strictjson.Err
 	}
 	return nil
 }

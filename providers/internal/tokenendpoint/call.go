@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
 )
 
 // Call sends r, a request to a platform's API that may be sent again, and
@@ -19,7 +20,7 @@ func Call(env connect.Env, r *http.Request, classify Classify, v any) error {
 	if failure, failed := ReadFailure(status, header, body); failed {
 		return failure.providerError(classify, env.Now())
 	}
-	if err := Decode(body, v); err != nil {
+	if err := strictjson.Decode(body, v); err != nil {
 		return &connect.ProviderError{Class: connect.ClassRetry, Status: status, Err: err}
 	}
 	return nil

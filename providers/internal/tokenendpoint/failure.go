@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
 )
 
 // Failure is a platform's answer that is no success.
@@ -36,7 +37,7 @@ type Classify func(Failure) connect.ProviderError
 // a success: 2xx without an error in the body.
 func ReadFailure(status int, header http.Header, body []byte) (Failure, bool) {
 	f := Failure{Status: status, Header: header}
-	if Decode(body, &f.Body) != nil {
+	if strictjson.Decode(body, &f.Body) != nil {
 		f.Body = nil
 	}
 	named := readError(&f)

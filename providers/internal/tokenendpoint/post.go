@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
 )
 
 const maxBody = 1 << 20 // bytes of an answer
@@ -82,7 +83,7 @@ func post(ctx context.Context, env connect.Env, req Request) (map[string]json.Ra
 	case failed:
 		return nil, failure.providerError(req.Classify, env.Now())
 	case failure.Body == nil && len(body) > 0:
-		return nil, &connect.ProviderError{Class: req.lost(), Status: status, Err: errJSON}
+		return nil, &connect.ProviderError{Class: req.lost(), Status: status, Err: strictjson.Err}
 	}
 	return failure.Body, nil
 }

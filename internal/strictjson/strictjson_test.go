@@ -1,0 +1,79 @@
+package strictjson_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/seed944197df/connect/internal/strictjson"
+)
+
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, text  string
+		ok, unknown bool // unknown: only DecodeKnown refuses it
+	}{
+		{name: "an object", text: `{"a":"x"}`, ok: true},
+		{name: "a key that is not known", text: `{"a":"x","b":1}`, ok: true, unknown: true},
+		{name: "a key twice", text: `{"a":"x","a":"y"}`},
+		{name: "a key twice but for case", text: `{"a":"x","A":"y"}`},
+		{name: "a key twice further in", text: `{"b":{"c":1,"c":2}}`},
+		{name: "another type", text: `{"a":1}`},
+		{name: "anything after the value", text: `{"a":"x"}{}`},
+		{name: "a byte order mark", text: "\ufeff{}"},
+		{name: "not UTF-8", text: "{\"a\":\"\xff\"}"},
+		{name: "too deep", text: `{"b":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`},
+		{name: "nothing", text: ``},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var v struct{ A string }
+			if err := strictjson.Decode([]byte(tt.text), &v); (err == nil) != tt.ok {
+				t.Errorf("Decode: error %v, want success to be %t", err, tt.ok)
+			}
+			if err := strictjson.DecodeKnown([]byte(tt.text), &v); (err == nil) != (tt.ok && !tt.unknown) {
+				t.Errorf("DecodeKnown: error %v", err)
+			}
+		})
+	}
+}
+
+func TestIDKeepsEveryDigit(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`"110000000000001"`:    "110000000000001",
+		`17841400000000000001`: "17841400000000000001",
+		`9007199254740993`:     "9007199254740993",
+		`null`:                 "",
+	} {
+		var id strictjson.ID
+		if err := strictjson.Decode([]byte(text), &id); err != nil || string(id) != want {
+			t.Errorf("%s is %q, %v, want %q", text, id, err, want)
+		}
+	}
+	for _, text := range []string{`1.5`, `1e3`, `-1`, `true`, `{}`, `[]`} {
+		var id strictjson.ID
+		if strictjson.Decode([]byte(text), &id) == nil {
+			t.Errorf("%s is accepted as %q", text, id)
+		}
+	}
+	for id, want := range map[strictjson.ID]bool{"12": true, "": false, "1/2": false, "me": false, strictjson.ID(bytes.Repeat([]byte("1"), 33)): false} {
+		if id.Digits() != want {
+			t.Errorf("Digits(%q) = %t", id, !want)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"access_token":"a","x":[{"id":1},{"id":2}]}`))
+	f.Add([]byte(`{"a":1,"A":2}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var v map[string]json.RawMessage
+		if strictjson.Decode(data, &v) == nil && !json.Valid(data) {
+			t.Errorf("%q is accepted", data)
+		}
+	})
+}
