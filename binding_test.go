@@ -303,8 +303,7 @@ var ways = map[string]func(w *world, who connect.Principal){
 	},
 	"PagesHandler": func(w *world, who connect.Principal) {
 		session, ids := w.pending()
-		page := w.browser(&alice).get("/connect/ui/pending/" + session)
-		token := regexp.MustCompile(`csrf_token" value="([^"]+)"`).FindStringSubmatch(page.body)[1]
+		token := w.browser(&alice).get("/connect/ui/pending/" + session).formToken(w.t)
 		w.browser(&who).post("/connect/ui/pending/"+session+"/finalize", url.Values{"csrf_token": {token}, "selected_ids": ids})
 	},
 	"ConnectCredentials": func(w *world, who connect.Principal) {

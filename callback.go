@@ -50,6 +50,12 @@ func (c *Connector) Callback(r *http.Request, platform, client string) (*Outcome
 		}
 		return c.park(r.Context(), at, resp)
 	}
+	if visitor == nil {
+		visitor = &Principal{Tenant: at.flow.Tenant, User: at.flow.User}
+	}
+	if err := c.stillAllowed(r.Context(), *visitor, at, ActionStart); err != nil {
+		return nil, err
+	}
 	return c.arrive(r.Context(), at, resp)
 }
 

@@ -234,22 +234,34 @@ func (cfg *Config) validateTimes() error {
 	return nil
 }
 
+// plainPath keeps every address of ours free of escapes, and of what a browser
+// or a proxy would shorten.
+var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
+
 // parseBase checks BaseURL and returns it without a trailing slash.
 func parseBase(raw string) (*url.URL, error) {
 	base, err := url.Parse(strings.TrimSuffix(raw, "/"))
 	switch {
-	case raw == "" || err != nil || base.Host == "":
+	case err != nil || base.Hostname() == "":
 		return nil, fieldError("BaseURL", `must be an absolute URL such as "https://app.example.com/connect"`)
-	case base.User != nil || base.RawQuery != "" || base.Fragment != "" || base.Opaque != "":
+	case base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
 		return nil, fieldError("BaseURL", "must have no user, query or fragment")
 	case base.Scheme == "http" && !loopback(base.Hostname()):
 		return nil, fieldError("BaseURL", "is http on %q; use https (http is for loopback only)", base.Hostname())
 	case base.Scheme != "https" && base.Scheme != "http":
 		return nil, fieldError("BaseURL", "must be https")
-	case base.EscapedPath() != base.Path || strings.Contains(base.Path, "//") || strings.Contains(base.Path, ".."):
-		return nil, fieldError("BaseURL", "must have a plain path")
+	case base.Host != browserHost(base):
+		return nil, fieldError("BaseURL", "must name its host as browsers do, in lower case and without the default port: %q", browserHost(base))
+	case !plainPath.MatchString(base.Path) || base.RawPath != "":
+		return nil, fieldError("BaseURL", "must have a plain path, such as /connect")
 	}
 	return base, nil
+}
+
+// browserHost is u's host as a browser writes it into an Origin header.
+func browserHost(u *url.URL) string {
+	defaultPort := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]
+	return strings.TrimSuffix(strings.ToLower(u.Host), defaultPort)
 }
 
 func loopback(host string) bool {
@@ -304,7 +316,7 @@ func (cfg *Config) newAdapters() (map[string]*adapter, []*adapter, error) {
 	for i, provider := range cfg.Providers {
 		field := fmt.Sprintf("Providers[%d]", i)
 		if provider == nil {
-			return nil, nil, fieldError(field, "is nil")
+			return nil, nil, fieldError(field, "is nil; leave it out, or pass one such as x.New(…)")
 		}
 		a := newAdapter(provider)
 		a.sandboxed = cfg.sandboxed(a.Name)
@@ -317,5 +329,19 @@ func (cfg *Config) newAdapters() (map[string]*adapter, []*adapter, error) {
 		byName[a.Name] = a
 		order = append(order, a)
 	}
-	return byName, order, nil
+	return byName, order, cfg.checkRewritten(byName)
+}
+
+// checkRewritten makes sure that no misspelt name sends a test to the real
+// platform.
+func (cfg *Config) checkRewritten(known map[string]*adapter) error {
+	if len(cfg.UnsafeRewritePlatforms) > 0 && cfg.UnsafeRewriteHost == "" {
+		return fieldError("UnsafeRewritePlatforms", "has no effect without UnsafeRewriteHost; set both or neither")
+	}
+	for _, name := range cfg.UnsafeRewritePlatforms {
+		if known[name] == nil {
+			return fieldError("UnsafeRewritePlatforms", "names %q, which none of Providers is", name)
+		}
+	}
+	return nil
 }

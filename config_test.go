@@ -149,7 +149,7 @@ func TestConfigMistakes(t *testing.T) {
 			c.UnsafeRewriteHost, c.UnsafeRewritePlatforms = "http://127.0.0.1:1", []string{"twiter"}
 		}, "UnsafeRewritePlatforms", "Providers"},
 		{"sandboxed platforms without a sandbox", func(c *connect.Config) { c.UnsafeRewritePlatforms = []string{"x"} }, "UnsafeRewritePlatforms", "UnsafeRewriteHost"},
-		{"dial address that is none", func(c *connect.Config) { c.UnsafeDial = map[string]string{"pds.test:443": canary} }, "UnsafeDial", ""},
+		{"dial address that is none", func(c *connect.Config) { c.UnsafeDial = map[string]string{"pds.test:443": "nowhere"} }, "UnsafeDial", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

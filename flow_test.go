@@ -773,9 +773,9 @@ func TestFlowBlueskyPage(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser(&alice)
 	target := "/connect/ui/credentials/bluesky?return_url=" + url.QueryEscape(w.host.URL+appHost)
-	form := url.Values{"csrf_token": {b.get(target).formToken(t)}, "identifier": {"ada.sandbox.test"}, "app_password": {"abcd-efgh-ijkl-mnop"}}
+	form := url.Values{"csrf_token": {b.get(target).formToken(t)}, "identifier": {"ada.sandbox.test"}, "app_password": {"wwww-rrrr-oooo-nnnn"}}
 	wrong := b.post(target, form)
-	if wrong.status != http.StatusUnprocessableEntity || strings.Contains(wrong.body, "abcd-efgh-ijkl-mnop") || !strings.Contains(wrong.body, "ada.sandbox.test") {
+	if wrong.status != http.StatusUnprocessableEntity || strings.Contains(wrong.body, "wwww-rrrr-oooo-nnnn") || !strings.Contains(wrong.body, "ada.sandbox.test") {
 		t.Errorf("wrong password: status %d: %s", wrong.status, wrong.body)
 	}
 	form.Set("app_password", "sand-box2-test-pass")

@@ -103,45 +103,54 @@ func (c *Connector) refreshOnce(ctx context.Context, g Grant) error {
 	}
 }
 
-// refreshClaimed refreshes a grant whose claim attempt holds: the intent is
-// written before the request leaves, and the answer is stored by generation.
+// refreshClaimed refreshes a grant whose claim attempt holds, unless it is
+// newer than generation already: the intent is written before the request
+// leaves, and the answer is stored by generation.
 func (c *Connector) refreshClaimed(ctx context.Context, g ClaimedGrant, attempt string, generation int64) error {
-	settlement := Settlement{Tenant: g.Tenant, ID: g.ID, Attempt: attempt, Generation: g.Generation, Status: GrantActive, DueAt: g.DueAt}
-	if g.Generation > generation {
-		return c.settle(ctx, g, settlement) // another refresh came first
+	back := c.giveBack(g, attempt)
+	if g.Prior == GrantRevoking || g.Generation > generation {
+		return c.settle(ctx, g, back) // it is over, or another refresh came first
 	}
 	a := c.platforms[g.Platform]
 	tokens, err := c.openGrant(g.Grant)
 	switch {
 	case a == nil || err != nil:
-		settlement.Status = g.Prior
-		if settlement.Status == GrantClaimed {
-			settlement.Status = GrantActive
-		}
-		settlement.DueAt = c.in(refreshRetry)
-		return errors.Join(storeError("refresh", err), c.settle(ctx, g, settlement))
+		back.DueAt = c.in(refreshRetry)
+		return errors.Join(storeError("refresh", err), c.settle(ctx, g, back))
 	case a.refresher == nil || tokens.Refresh.IsZero():
-		c.end(&settlement, g, AccountTokenExpired)
-		return errors.Join(unusable("refresh", g.Platform, AccountTokenExpired), c.settle(ctx, g, settlement))
+		c.end(&back, g, AccountTokenExpired)
+		return errors.Join(unusable("refresh", g.Platform, AccountTokenExpired), c.settle(ctx, g, back))
 	case c.mustWait(a, g, tokens):
-		settlement.Status, settlement.DueAt = GrantUncertain, tokens.AccessExpiry
-		return c.settle(ctx, g, settlement)
+		back.DueAt = tokens.AccessExpiry
+		return c.settle(ctx, g, back)
 	}
-	key := GrantKey{Tenant: g.Tenant, ID: g.ID}
-	held, err := c.cfg.Store.MarkSent(ctx, attempt, []GrantKey{key})
+	held, err := c.cfg.Store.MarkSent(ctx, attempt, []GrantKey{{Tenant: g.Tenant, ID: g.ID}})
 	if err != nil || len(held) == 0 {
 		return storeError("refresh", errors.Join(err, ErrConflict))
 	}
-	return c.present(ctx, a, g, tokens, settlement)
+	return c.present(ctx, a, g, tokens, Settlement{Tenant: g.Tenant, ID: g.ID, Attempt: attempt, Generation: g.Generation, Status: GrantActive})
+}
+
+// giveBack ends a claim with the grant as it was before.
+func (c *Connector) giveBack(g ClaimedGrant, attempt string) Settlement {
+	status := g.Prior
+	switch status {
+	case GrantClaimed:
+		status = GrantActive
+	case GrantSent:
+		status = GrantUncertain
+	}
+	return Settlement{Tenant: g.Tenant, ID: g.ID, Attempt: attempt, Generation: g.Generation, Status: status, DueAt: g.DueAt}
 }
 
 // mustWait reports whether a refresh token that may have been spent already
 // must rest: where a second presentation ends the grant, it is presented again
-// only once nothing is left to lose.
+// only once the access token is over and nothing is left to lose.
 func (c *Connector) mustWait(a *adapter, g ClaimedGrant, tokens *Tokens) bool {
 	spent := g.Prior == GrantSent || g.Prior == GrantUncertain
 	strict := a.Rotation.Class != RotationStable && a.Rotation.Class != RotationGrace
-	return spent && strict && !c.expired(tokens.AccessExpiry)
+	known := tokens.AccessExpiry != nil && !tokens.AccessExpiry.IsZero()
+	return spent && strict && known && !c.expired(tokens.AccessExpiry)
 }
 
 // present sends the refresh and settles what came of it.
@@ -162,7 +171,25 @@ func (c *Connector) present(ctx context.Context, a *adapter, g ClaimedGrant, old
 	}
 	settlement.DueAt = c.refreshPoint(a, fresh)
 	settlement.Tokens = &SealedTokens{Sealed: next.Sealed, Scopes: next.Scopes, AccessExpiry: next.AccessExpiry, RefreshExpiry: next.RefreshExpiry}
-	return c.settle(ctx, g, settlement)
+	err = c.settle(ctx, g, settlement)
+	if errors.Is(err, ErrStale) {
+		return c.late(ctx, a, g, fresh)
+	}
+	return err
+}
+
+// late deals with tokens that came when the grant had gone on without them. A
+// newer consent has made them worthless; a grant that was released meanwhile
+// must not leave them alive at the platform.
+func (c *Connector) late(ctx context.Context, a *adapter, g ClaimedGrant, fresh *Tokens) error {
+	now, err := c.cfg.Store.ReadGrant(ctx, GrantKey{Tenant: g.Tenant, ID: g.ID})
+	if err != nil {
+		return storeError("refresh", err)
+	}
+	if now.Generation == g.Generation {
+		c.revoke(ctx, a, fresh, newID(c.cfg.Now()))
+	}
+	return nil
 }
 
 // merge keeps the old value of whatever an answer leaves out (RFC 6749 § 6: a
@@ -226,15 +253,19 @@ func (c *Connector) end(settlement *Settlement, g ClaimedGrant, status AccountSt
 }
 
 // settle stores what came of a claim. New tokens exist nowhere else, so that a
-// store which does not answer is asked again until ctx ends; a generation that
-// has moved means that something newer is stored.
+// store which does not answer is asked again until ctx ends. It returns
+// [ErrStale] only where new tokens were not stored because the grant went on.
 func (c *Connector) settle(ctx context.Context, g ClaimedGrant, settlement Settlement) error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		_, err := c.cfg.Store.SettleGrant(ctx, settlement)
-		if err == nil || errors.Is(err, ErrStale) {
+		switch {
+		case err == nil:
 			return nil
-		}
-		if !sleep(ctx, wait) {
+		case errors.Is(err, ErrStale) && settlement.Tokens == nil, errors.Is(err, ErrNotFound):
+			return nil
+		case errors.Is(err, ErrStale):
+			return ErrStale
+		case !sleep(ctx, wait):
 			c.cfg.Logger.Error("a refresh could not be recorded", "platform", g.Platform, "grant", g.ID, "error", err)
 			return storeError("refresh", err)
 		}

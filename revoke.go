@@ -22,6 +22,10 @@ func (c *Connector) revokeGrant(ctx context.Context, g Grant) Revocation {
 	if err != nil || len(claimed) == 0 {
 		return RevocationPending
 	}
+	if claimed[0].Prior != GrantRevoking { // a new consent has revived it meanwhile
+		_ = c.settle(ctx, claimed[0], c.giveBack(claimed[0], attempt))
+		return RevocationKeptShared
+	}
 	return c.revokeClaimed(ctx, claimed[0], attempt)
 }
 

@@ -1,8 +1,11 @@
 package connect
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -45,7 +48,8 @@ var errState = errors.New("the state is not one of ours")
 //
 // Security: algorithms are pinned before any key is touched, the key id must
 // be one of ours exactly, the protected header names the purpose, and a header
-// with anything else in it, zip above all, is refused.
+// with anything else in it, zip above all, is refused. A state has one
+// spelling, so that no two strings are the same state.
 type jweState struct{ keys *tokencrypt.Keyring }
 
 const stateType = jose.ContentType("state")
@@ -77,7 +81,7 @@ func (s jweState) OpenState(state string) (StateClaims, error) {
 		return StateClaims{}, errState
 	}
 	sealed, err := jose.ParseEncryptedCompact(state, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
-	if err != nil || !plainHeader(sealed.Header.ExtraHeaders) {
+	if err != nil || !asWritten(state, sealed) {
 		return StateClaims{}, errState
 	}
 	key, err := s.keys.Derive(purposeState, sealed.Header.KeyID)
@@ -91,10 +95,13 @@ func (s jweState) OpenState(state string) (StateClaims, error) {
 	return unpackClaims(payload)
 }
 
-// plainHeader reports whether the header says what ours says and nothing more:
-// go-jose shows alg and kid as fields and the rest here.
-func plainHeader(extra map[jose.HeaderKey]any) bool {
-	return len(extra) == 2 && extra[jose.HeaderType] == string(stateType) && extra["enc"] == string(jose.A256GCM)
+// asWritten reports whether a state is spelled as SealState spells it: with our
+// header, byte for byte, and in canonical base64. go-jose also reads other
+// headers, line breaks, and bits behind the last byte.
+func asWritten(state string, sealed *jose.JSONWebEncryption) bool {
+	header := fmt.Sprintf(`{"alg":%q,"enc":%q,"kid":%q,"typ":%q}`, jose.DIRECT, jose.A256GCM, sealed.Header.KeyID, stateType)
+	spelled, err := sealed.CompactSerialize()
+	return err == nil && state == spelled && strings.HasPrefix(state, base64.RawURLEncoding.EncodeToString([]byte(header))+"..")
 }
 
 // pack writes the claims in few bytes: the flow's 16, the expiry's 8, then

@@ -45,9 +45,9 @@ type FlowStore interface {
 
 	// CommitFlow does what [Commit] says, all or nothing, and returns the flow
 	// as stored. It must return the stored flow and [ErrConflict] as MoveFlow
-	// does; [ErrStale] where the grant or an account has changed since it was
-	// read; [ErrBusy] where the grant's subject is claimed. In each of these
-	// cases nothing is changed.
+	// does; [ErrBusy] where the subject of the grant, or of one that the
+	// accounts join, is claimed; [ErrStale] where the grant or an account has
+	// changed since it was read. In each of these cases nothing is changed.
 	CommitFlow(ctx context.Context, commit Commit) (Flow, error)
 
 	// ExpireFlows ends at most n flows whose ExpiresAt has passed: started,
@@ -278,14 +278,17 @@ type GrantStore interface {
 
 	// ClaimGrants claims what claim asks for and returns the grants as they
 	// were before, in Prior, and as they are now. A grant may be claimed when
-	// it is active, uncertain or revoking, or when its lease has run out. Of
-	// concurrent claims for one grant at most one gets it; the others get no
+	// it is active, uncertain or revoking, or when its lease has run out. A
+	// claim that ran out hands its own Prior on, so that what may have been
+	// sent, or is to be revoked, is not forgotten with the process that knew.
+	// Of concurrent claims for one grant at most one gets it; the others get no
 	// grant and no error.
 	ClaimGrants(ctx context.Context, claim GrantClaim) ([]ClaimedGrant, error)
 
 	// MarkSent records, durably and before the first byte leaves, that the
 	// holder of attempt is about to present the refresh tokens of grants. It
-	// returns those that the attempt still holds; the others must be left alone.
+	// returns those that the attempt still holds, with an unexpired lease; the
+	// others must be left alone.
 	MarkSent(ctx context.Context, attempt string, grants []GrantKey) ([]GrantKey, error)
 
 	// SettleGrant ends a claim. It must return [ErrStale] and change nothing
@@ -336,7 +339,6 @@ type Grant struct {
 	Sealed     []byte // its tokens; nil once wiped
 	Generation int64  // counts the writes of Sealed
 	Scopes     []string
-	Hosts      []string
 
 	AccessExpiry  *time.Time // nil unknown, zero never
 	RefreshExpiry *time.Time
@@ -391,7 +393,7 @@ type Settlement struct {
 // SealedTokens are new tokens of a grant.
 type SealedTokens struct {
 	Sealed        []byte
-	Scopes, Hosts []string
+	Scopes        []string
 	AccessExpiry  *time.Time
 	RefreshExpiry *time.Time
 }

@@ -41,7 +41,6 @@ func cloneAccount(a connect.Account) connect.Account {
 func cloneGrant(g connect.Grant) connect.Grant {
 	g.Sealed = slices.Clone(g.Sealed)
 	g.Scopes = slices.Clone(g.Scopes)
-	g.Hosts = slices.Clone(g.Hosts)
 	g.AccessExpiry = cloneTime(g.AccessExpiry)
 	g.RefreshExpiry = cloneTime(g.RefreshExpiry)
 	g.DueAt = cloneTime(g.DueAt)

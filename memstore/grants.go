@@ -204,7 +204,6 @@ func (r *grantRow) setTokens(st connect.Settlement) {
 		r.Generation++
 		r.Sealed = slices.Clone(t.Sealed)
 		r.Scopes = slices.Clone(t.Scopes)
-		r.Hosts = slices.Clone(t.Hosts)
 		r.AccessExpiry = cloneTime(t.AccessExpiry)
 		r.RefreshExpiry = cloneTime(t.RefreshExpiry)
 	}

@@ -121,7 +121,7 @@ func (r *grantRow) settle(st connect.Settlement) {
 	r.Status, r.Reason, r.DueAt = st.Status, st.Reason, st.DueAt
 	if t := st.Tokens; t != nil {
 		r.Generation++
-		r.Sealed, r.Scopes, r.Hosts = t.Sealed, t.Scopes, t.Hosts
+		r.Sealed, r.Scopes = t.Sealed, t.Scopes
 		r.AccessExpiry, r.RefreshExpiry = t.AccessExpiry, t.RefreshExpiry
 	}
 	if st.Wipe {

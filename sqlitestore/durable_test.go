@@ -100,12 +100,12 @@ func TestTwoStoresOneWinner(t *testing.T) {
 	}
 }
 
-// childPath names the file for the process that TestThreatF35_Kill kills.
+// childPath names the file for the process that TestFault35_Kill kills.
 const childPath = "SQLITESTORE_TEST_CHILD_PATH"
 
-// TestThreatF35_Kill kills a process that writes, without a warning, and looks
+// TestFault35_Kill kills a process that writes, without a warning, and looks
 // for everything that it had been told is stored.
-func TestThreatF35_Kill(t *testing.T) {
+func TestFault35_Kill(t *testing.T) {
 	t.Parallel()
 	if path := os.Getenv(childPath); path != "" {
 		writeForever(t, path)
@@ -129,7 +129,7 @@ func TestThreatF35_Kill(t *testing.T) {
 // returns the number of flows that were acknowledged until then.
 func writeUntilKilled(t *testing.T, path string, acknowledged int) int {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestThreatF35_Kill$")
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFault35_Kill$")
 	child.Env = append(os.Environ(), childPath+"="+path)
 	out, err := child.StdoutPipe()
 	if err != nil {

@@ -46,8 +46,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestThreatF35_DiskFull lets SQLite find no room for another page.
-func TestThreatF35_DiskFull(t *testing.T) {
+// TestFault35_DiskFull lets SQLite find no room for another page.
+func TestFault35_DiskFull(t *testing.T) {
 	t.Parallel()
 	ctx, store := t.Context(), setup(t)
 	small := connect.ClientRecord{Name: "server", Version: 1}

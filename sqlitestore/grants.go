@@ -29,12 +29,11 @@ type grantData struct {
 	Reason connect.Code `json:"reason"`
 	Sealed []byte       `json:"sealed"`
 	Scopes []string     `json:"scopes"`
-	Hosts  []string     `json:"hosts"`
 }
 
 // values returns r as grantColumns.
 func (r *grantRow) values() ([]any, error) {
-	data, err := encode(grantData{r.Client, r.Method, r.Reason, r.Sealed, r.Scopes, r.Hosts})
+	data, err := encode(grantData{r.Client, r.Method, r.Reason, r.Sealed, r.Scopes})
 	return []any{
 		r.Tenant, r.ID, r.Platform, r.ClientID, r.Subject, r.SubjectKey, r.Status, r.prior, r.Generation,
 		nullable(r.AccessExpiry), nullable(r.RefreshExpiry), nullable(r.DueAt), r.Attempt, r.LeaseUntil.UnixMicro(),
@@ -58,7 +57,7 @@ func scanGrant(row scanner) (grantRow, error) {
 		return grantRow{}, err
 	}
 	r.Client, r.Method, r.Reason = data.Client, data.Method, data.Reason
-	r.Sealed, r.Scopes, r.Hosts = data.Sealed, data.Scopes, data.Hosts
+	r.Sealed, r.Scopes = data.Sealed, data.Scopes
 	r.AccessExpiry, r.RefreshExpiry, r.DueAt = optional(access), optional(refresh), optional(due)
 	r.LeaseUntil, r.CreatedAt, r.UpdatedAt = moment(lease), moment(created), moment(updated)
 	return r, nil

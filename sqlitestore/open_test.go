@@ -170,8 +170,8 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 	}
 }
 
-// TestThreatF39_OpenAtOnce starts eight stores on one file that does not exist.
-func TestThreatF39_OpenAtOnce(t *testing.T) {
+// TestFault39_OpenAtOnce starts eight stores on one file that does not exist.
+func TestFault39_OpenAtOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "connect.db")
 	const stores = 8

@@ -46,7 +46,6 @@ func newGrant(n int) connect.Grant {
 		Sealed:       []byte("sealed tokens"),
 		Generation:   1,
 		Scopes:       []string{"read", "write"},
-		Hosts:        []string{"pds.example"},
 		AccessExpiry: in(time.Hour),
 		DueAt:        in(45 * time.Minute),
 		CreatedAt:    epoch,

@@ -65,7 +65,6 @@ func scribbleAccount(a connect.Account) {
 func scribbleGrant(g connect.Grant) {
 	scribble(g.Sealed)
 	scribbleAll(g.Scopes)
-	scribbleAll(g.Hosts)
 	scribbleTime(g.AccessExpiry)
 	scribbleTime(g.RefreshExpiry)
 	scribbleTime(g.DueAt)
@@ -168,7 +167,6 @@ func copyGrants(s *state) {
 	want = s.grant(1)
 	scribble(st.Tokens.Sealed)
 	scribbleAll(st.Tokens.Scopes)
-	scribbleAll(st.Tokens.Hosts)
 	scribbleTime(st.Tokens.AccessExpiry)
 	scribbleTime(st.Tokens.RefreshExpiry)
 	scribbleTime(st.DueAt)

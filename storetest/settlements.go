@@ -35,7 +35,6 @@ func settlement(attempt string, generation int64) connect.Settlement {
 		Tokens: &connect.SealedTokens{
 			Sealed:        []byte("new tokens"),
 			Scopes:        []string{"read"},
-			Hosts:         []string{"new.example"},
 			AccessExpiry:  in(3 * time.Hour),
 			RefreshExpiry: &time.Time{},
 		},
@@ -64,7 +63,7 @@ func settleTokens(s *state) {
 	got := s.settle(st)
 	want := newGrant(1)
 	want.Generation = 2
-	want.Sealed, want.Scopes, want.Hosts = st.Tokens.Sealed, st.Tokens.Scopes, st.Tokens.Hosts
+	want.Sealed, want.Scopes = st.Tokens.Sealed, st.Tokens.Scopes
 	want.AccessExpiry, want.RefreshExpiry, want.DueAt = st.Tokens.AccessExpiry, st.Tokens.RefreshExpiry, st.DueAt
 	want.UpdatedAt = got.UpdatedAt
 	s.equal("returned grant", got, want)
