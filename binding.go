@@ -94,7 +94,7 @@ const (
 
 // boundTo decides whether the request comes from who began the flow.
 func (c *Connector) boundTo(flow Flow, visitor *Principal, r *http.Request) bound {
-	if visitor != nil && !mayReturn(*visitor, flow) {
+	if visitor != nil && stranger(*visitor, flow) {
 		return boundNo
 	}
 	switch flow.Binding {
@@ -108,12 +108,22 @@ func (c *Connector) boundTo(flow Flow, visitor *Principal, r *http.Request) boun
 		}
 	case UnsafeBindNone:
 		return boundYes
+	case BindTicket: // only the host can tell
 	}
 	return boundAbsent
 }
 
-// mayReturn reports whether the principal can be who began the flow: the
-// user of the flow, or the tenant's own API key.
+// stranger reports whether the visitor is certainly not who began the flow. A
+// person of the tenant is no stranger to a flow that named no user, but no
+// proof either.
+func stranger(visitor Principal, flow Flow) bool {
+	return visitor.Tenant != flow.Tenant || (visitor.User != "" && flow.User != "" && visitor.User != flow.User)
+}
+
+// mayReturn reports whether the principal may end the flow: the user of the
+// flow, or the tenant's own API key. An API key without a user stands for the
+// whole tenant, so that a host which completes with one must itself know whose
+// browser brought the ticket.
 //
 // Security: equality of the whole tenant and user, and a flow without a user
 // is open to API keys only, so that absence never matches absence.

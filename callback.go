@@ -1,7 +1,6 @@
 package connect
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -49,6 +48,7 @@ func (c *Connector) Callback(r *http.Request, platform, client string) (*Outcome
 			return nil, mismatch(at.flow)
 		}
 		return c.park(r.Context(), at, resp)
+	case boundYes:
 	}
 	if visitor == nil {
 		visitor = &Principal{Tenant: at.flow.Tenant, User: at.flow.User}
@@ -286,16 +286,21 @@ func (c *Connector) park(ctx context.Context, at *attempt, resp *response) (*Out
 }
 
 // parkedAgain answers a reload with the same ticket, whatever became of the
-// flow: the host, not this browser, is who may learn that.
+// flow: the host, not this browser, is who may learn that. Where there is no
+// ticket, the browser may still learn why, and nothing else.
 func (c *Connector) parkedAgain(ctx context.Context, at *attempt, resp *response) (*Outcome, error) {
 	at, err := c.settled(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(at.progress.Answer, resp.answer) || at.flow.Ticket == nil {
+	same := subtle.ConstantTimeCompare(at.progress.Answer, resp.answer) == 1
+	switch {
+	case same && at.flow.Ticket != nil:
+		at.flow.Status = FlowParked
+	case same && (at.flow.Status == FlowFailed || at.flow.Status == FlowOrphaned), at.flow.Status == FlowExpired:
+	default:
 		return c.refusal(at, CodeUsed), nil
 	}
-	at.flow.Status = FlowParked
 	return c.outcome(ctx, at)
 }
 

@@ -72,7 +72,7 @@ func (t *accountTransport) again(use *accountUse, r *http.Request, resp *http.Re
 	}
 	fresh, err := t.c.use(r.Context(), t.tenant, t.accountID)
 	if err != nil {
-		return resp, nil
+		return resp, nil //nolint:nilerr // the platform has answered, and that answer is the caller's
 	}
 	_ = resp.Body.Close()
 	repeat := r.Clone(r.Context())
@@ -179,7 +179,8 @@ func (c *Connector) openUse(ctx context.Context, tenant, accountID string) (*acc
 func (use *accountUse) mayReach(r *http.Request) error {
 	host := r.URL.Hostname()
 	allowed := slices.Contains(use.adapter.Hosts, host) || slices.Contains(use.tokens.Hosts, host)
-	if r.URL.Scheme == "https" && r.URL.User == nil && (r.URL.Port() == "" || r.URL.Port() == "443") && allowed && (r.Host == "" || r.Host == r.URL.Host) {
+	plain := r.URL.Scheme == "https" && r.URL.User == nil && r.URL.Opaque == "" && (r.URL.Port() == "" || r.URL.Port() == "443")
+	if plain && allowed && (r.Host == "" || r.Host == r.URL.Host) {
 		return nil
 	}
 	return &Error{Code: CodeForbidden, Op: "client", Platform: use.adapter.Name, AccountID: use.account.ID, Message: "The address is not one of the platform's, so that no token is sent there."}

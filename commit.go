@@ -186,7 +186,8 @@ func (c *Connector) buildGrant(ctx context.Context, at *attempt) (Grant, error) 
 	grant.Generation++
 	grant.UpdatedAt = now
 	grant.DueAt = c.refreshPoint(at.adapter, at.tokens)
-	return grant, c.sealGrant(&grant, at.tokens)
+	err = c.sealGrant(&grant, at.tokens)
+	return grant, err
 }
 
 // buildAccount is the account as it will be: a new one, or the one that the
@@ -206,7 +207,7 @@ func (c *Connector) buildAccount(ctx context.Context, at *attempt, grant Grant, 
 	case account.Status != AccountActive && account.Status != AccountLimited:
 		event = EventAccountConnected
 	}
-	account.fill(at, grant, candidate, now)
+	account = filled(account, at, grant, candidate, now)
 	account.Sealed = nil
 	account.Generation++
 	if !candidate.Access.IsZero() {
@@ -224,9 +225,9 @@ func accountKey(tenant string, a *adapter, candidate selection.Candidate) Accoun
 	return key
 }
 
-// fill sets what a consent decides. What the host wrote stays, unless the flow
-// brought something new.
-func (account *Account) fill(at *attempt, grant Grant, candidate Candidate, now time.Time) {
+// filled is account with what a consent decides. What the host wrote stays,
+// unless the flow brought something new.
+func filled(account Account, at *attempt, grant Grant, candidate Candidate, now time.Time) Account {
 	kind, _ := at.adapter.kind(candidate.Kind)
 	account.Version++
 	account.GrantID, account.Client = grant.ID, grant.Client
@@ -249,19 +250,20 @@ func (account *Account) fill(at *attempt, grant Grant, candidate Candidate, now 
 		account.Metadata = at.request.Metadata
 	}
 	account.ConnectedBy, account.ConnectedAt, account.UpdatedAt = at.flow.User, now, now
+	return account
 }
 
 func (c *Connector) event(kind EventType, tenant, platform, accountID string, data map[string]string) Event {
 	now := c.now()
-	raw, _ := json.Marshal(data) // a map of strings has no way to fail
+	raw, _ := json.Marshal(data) //nolint:errchkjson // a map of strings has no way to fail
 	return Event{ID: newID(now), Type: kind, Tenant: tenant, Platform: platform, AccountID: accountID, CreatedAt: now, Data: raw}
 }
 
 // failed ends a claimed flow with what an error means, and returns that as the
 // outcome.
 func (c *Connector) failed(ctx context.Context, at *attempt, err error) (*Outcome, error) {
-	var e *Error
-	if !errors.As(err, &e) {
+	e, ours := errors.AsType[*Error](err)
+	if !ours {
 		e = c.platformFailed("callback", at.adapter, err)
 	}
 	c.cfg.Logger.Info("a flow failed", "platform", at.flow.Platform, "flow", at.flow.ID, "error", e)

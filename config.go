@@ -149,8 +149,8 @@ const (
 	defaultTenantFlow = 1000
 )
 
-// withDefaults returns a copy in which everything optional has a value.
-func (cfg Config) withDefaults() Config {
+// withDefaults returns cfg with a value for everything that is optional.
+func withDefaults(cfg Config) Config {
 	setDefault(&cfg.Binding, BindSession)
 	setDefault(&cfg.FlowTTL, defaultFlowTTL)
 	setDefault(&cfg.SessionTTL, defaultFlowTTL)
@@ -288,23 +288,22 @@ func (cfg *Config) parseReturns() (*returnurl.Allowlist, error) {
 
 // newOutbound returns the clients for the real platforms and for those that
 // are rewritten; there is no sandbox where nothing is.
-func (cfg *Config) newOutbound() (real, sandbox *outbound.Client, err error) {
+func (cfg *Config) newOutbound() (live, sandbox *outbound.Client, err error) {
 	options := outbound.Options{Resolver: cfg.Resolver, RootCAs: cfg.RootCAs, UnsafeDial: cfg.UnsafeDial}
-	if real, err = outbound.New(options); err != nil {
+	if live, err = outbound.New(options); err != nil {
 		return nil, nil, fieldError("UnsafeDial", "%w", err)
 	}
 	if cfg.UnsafeRewriteHost == "" {
-		return real, real, nil
+		return live, live, nil
 	}
 	if sandbox, err = outbound.New(outbound.Options{UnsafeRewriteHost: cfg.UnsafeRewriteHost}); err != nil {
 		return nil, nil, fieldError("UnsafeRewriteHost", "%w", err)
 	}
-	return real, sandbox, nil
+	return live, sandbox, nil
 }
 
 var (
 	platformName = regexp.MustCompile(`^[a-z0-9]{1,32}$`)
-	clientName   = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 	kindName     = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
 )
 

@@ -270,7 +270,7 @@ func TestConfigDefaults(t *testing.T) {
 	if got := w.flowRow(id).ExpiresAt.Sub(w.clock.Now()); got != 2*time.Minute {
 		t.Errorf("a ticket lives %v", got)
 	}
-	pending := b.connect("facebook", url.Values{"mode": {"headless"}}, nil).outcome(t)
+	pending := b.connect("facebook", headless(), nil).outcome(t)
 	if got := w.flowRow(pending.Get("flow_id")).ExpiresAt.Sub(w.clock.Now()); got != 15*time.Minute {
 		t.Errorf("a session lives %v", got)
 	}

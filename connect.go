@@ -21,14 +21,14 @@ type Connector struct {
 	platforms map[string]*adapter
 	order     []*adapter
 	returns   *returnurl.Allowlist
-	real      *outbound.Client // to the platforms
+	live      *outbound.Client // to the platforms
 	sandbox   *outbound.Client // to what stands in for them
 	pages     *pages.Pages
 	refreshes flights
 
 	// background is the life of what outlasts a request: an exchange whose
 	// browser went away, a refresh whose caller gave up.
-	background context.Context
+	background context.Context //nolint:containedctx // it is a life of its own, not a caller's
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 }
@@ -37,7 +37,7 @@ type Connector struct {
 // names the field and the way out; nothing is checked for the first time when
 // a visitor arrives. New makes no call and starts no goroutine.
 func New(cfg Config) (*Connector, error) {
-	cfg = cfg.withDefaults()
+	cfg = withDefaults(cfg)
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func New(cfg Config) (*Connector, error) {
 	if err != nil {
 		return nil, err
 	}
-	real, sandbox, err := cfg.newOutbound()
+	live, sandbox, err := cfg.newOutbound()
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func New(cfg Config) (*Connector, error) {
 	if cfg.State == nil {
 		cfg.State = jweState{cfg.Keys}
 	}
-	c := &Connector{cfg: cfg, base: base, platforms: platforms, order: order, returns: returns, real: real, sandbox: sandbox, pages: set}
+	c := &Connector{cfg: cfg, base: base, platforms: platforms, order: order, returns: returns, live: live, sandbox: sandbox, pages: set}
 	c.background, c.stop = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -73,7 +73,7 @@ func New(cfg Config) (*Connector, error) {
 // rest and closes idle connections. Calls made after Close may fail. It
 // returns ctx's error where something had to be stopped.
 func (c *Connector) Close(ctx context.Context) error {
-	defer c.real.CloseIdleConnections()
+	defer c.live.CloseIdleConnections()
 	defer c.sandbox.CloseIdleConnections()
 	defer c.stop()
 	done := make(chan struct{})
@@ -95,14 +95,12 @@ func (c *Connector) Close(ctx context.Context) error {
 // channel is closed when the work has ended.
 func (c *Connector) detach(limit time.Duration, work func(context.Context)) <-chan struct{} {
 	done := make(chan struct{})
-	c.running.Add(1)
-	go func() {
-		defer c.running.Done()
+	c.running.Go(func() {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(c.background, limit)
 		defer cancel()
 		work(ctx)
-	}()
+	})
 	return done
 }
 
@@ -141,7 +139,7 @@ func (c *Connector) outbound(a *adapter) *outbound.Client {
 	if a.sandboxed {
 		return c.sandbox
 	}
-	return c.real
+	return c.live
 }
 
 // env lends a provider what it needs for one call.

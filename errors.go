@@ -112,8 +112,7 @@ func CodeOf(err error) Code {
 	if err == nil {
 		return ""
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return CodeUnavailable
@@ -186,8 +185,7 @@ func printable(code string) string {
 // classOf returns the class of the [*ProviderError] in err's tree; any other
 // error is [ClassRetry], because a grant must never die of a network error.
 func classOf(err error) ErrorClass {
-	var e *ProviderError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*ProviderError](err); ok {
 		return e.Class
 	}
 	return ClassRetry

@@ -3,35 +3,37 @@ package connect_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
+	"strings"
+	"testing"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/memstore"
 	"github.com/seed944197df/connect/providers/bluesky"
 	"github.com/seed944197df/connect/providers/facebook"
 	"github.com/seed944197df/connect/providers/x"
-	"github.com/seed944197df/connect/sqlitestore"
 	"github.com/seed944197df/connect/tokencrypt"
 )
 
-// The README shows this example.
 func Example() {
-	ctx := context.Background()
-	keys, err := tokencrypt.ParseKeyring(os.Getenv("CONNECT_KEYS")) // "k1:<32 bytes in base64>"
-	if err != nil {
-		fmt.Println("set CONNECT_KEYS to a key ring")
-		return
+	key, _ := tokencrypt.GenerateKey("k1")
+	keys, _ := tokencrypt.NewKeyring(key)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for name, value := range map[string]string{"X_ID": "x-client", "FB_ID": "900000000000001"} {
+		_ = os.Setenv(name, value)
 	}
-	store, err := sqlitestore.Open(ctx, "connect.db", nil)
-	if err != nil {
-		slog.Error("opening the store", "error", err)
-		return
-	}
+	fmt.Println(host(ctx, memstore.New(nil), keys, "no-such-account"))
+	// Output: connect: client: not_found: There is no such thing here.
+}
+
+// host is the host that the README shows.
+func host(ctx context.Context, store connect.Store, keys *tokencrypt.Keyring, accountID string) error {
 	c, err := connect.New(connect.Config{
 		BaseURL: "https://app.example.com/connect",
-		Store:   store,
-		Keys:    keys,
+		Store:   store, // of sqlitestore.Open or memstore.New
+		Keys:    keys,  // of tokencrypt.ParseKeyring
 		Providers: []connect.Provider{
 			x.New(x.Options{ClientID: os.Getenv("X_ID"), ClientSecret: connect.NewSecret(os.Getenv("X_SECRET"))}),
 			facebook.New(facebook.Options{AppID: os.Getenv("FB_ID"), AppSecret: connect.NewSecret(os.Getenv("FB_SECRET"))}),
@@ -47,20 +49,45 @@ func Example() {
 		ReturnOrigins: []string{"https://app.example.com"},
 	})
 	if err != nil {
-		slog.Error("composing the engine", "error", err) // says which field and the way out
-		return
+		return err // says which field, and the way out
 	}
 	http.Handle("/connect/", c.Handler()) // customers connect at /connect/ui/
 	go c.Run(ctx)                         // refresh and expiry
 
 	// Later, anywhere: call the platform as an account.
-	client, err := c.Client(ctx, "workspace-1", "account-id")
-	if err == nil {
-		_, _ = client.Get("https://api.x.com/2/users/me")
+	client, err := c.Client(ctx, "workspace-1", accountID)
+	if err != nil {
+		return err // says who must act
 	}
-	// Output: set CONNECT_KEYS to a key ring
+	resp, err := client.Get("https://api.x.com/2/users/me")
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }
 
 type hostUser struct{ Workspace, ID string }
 
 func session(*http.Request) (hostUser, error) { return hostUser{}, http.ErrNoCookie }
+
+// TestREADME keeps the README's code the one that compiles above.
+func TestREADME(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, found := strings.Cut(string(readme), "```go\n")
+	shown, _, _ = strings.Cut(shown, "```")
+	if !found || strings.Count(shown, "\n") < 20 {
+		t.Fatal("the README shows no code")
+	}
+	indented := "\t" + strings.ReplaceAll(strings.TrimSuffix(shown, "\n"), "\n", "\n\t") + "\n"
+	if !strings.Contains(string(example), strings.ReplaceAll(indented, "\n\t\n", "\n\n")) {
+		t.Error("the README's code is not a part of example_test.go, line by line")
+	}
+}

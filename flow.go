@@ -93,7 +93,7 @@ func (c *Connector) openFlow(op string, flow Flow) (*attempt, error) {
 func (c *Connector) next(at *attempt, status FlowStatus, step, result string) (Flow, error) {
 	flow := at.flow
 	flow.Status = status
-	flow.Timeline = append(flow.Timeline[:len(flow.Timeline):len(flow.Timeline)], FlowStep{At: c.now(), Step: step, Result: result})
+	flow.Timeline = append(slices.Clip(flow.Timeline), FlowStep{At: c.now(), Step: step, Result: result})
 	at.progress.V = recordVersion
 	at.progress.Tokens = nil
 	if at.tokens != nil {
@@ -104,13 +104,22 @@ func (c *Connector) next(at *attempt, status FlowStatus, step, result string) (F
 	return flow, err
 }
 
-// move takes the flow to status by compare-and-swap.
+// move takes the flow to status by compare-and-swap. A write that was reported
+// as failed may have happened, so the row is read back: what is sealed is never
+// twice the same.
 func (c *Connector) move(ctx context.Context, at *attempt, status FlowStatus, step string) error {
 	next, err := c.next(at, status, step, "ok")
 	if err != nil {
 		return err
 	}
 	moved, err := c.cfg.Store.MoveFlow(ctx, at.flow.Status, next)
+	if err != nil && !errors.Is(err, ErrConflict) {
+		stored, readErr := c.cfg.Store.ReadFlow(ctx, FlowKey{Tenant: next.Tenant, ID: next.ID})
+		if readErr != nil || !bytes.Equal(stored.Progress, next.Progress) {
+			return err
+		}
+		moved, err = stored, nil
+	}
 	if err == nil {
 		at.flow = moved
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -111,7 +112,7 @@ func (w *world) account(p connect.Principal, id string) connect.Account {
 	return *account
 }
 
-// events tells what happened in a tenant: type, account and sequence.
+// events is what happened in a tenant: type and account, oldest first.
 func (w *world) events(tenant string) []string {
 	w.t.Helper()
 	events, _, err := w.config.Store.ListEvents(w.t.Context(), tenant, connect.Page{Limit: 1000})
@@ -182,12 +183,12 @@ func (b *browser) begin(platform string, body object) (flowID, target string) {
 // as is the consent of one of the sandbox's people.
 func as(persona string) url.Values { return url.Values{"persona": {persona}} }
 
-var headless = url.Values{"mode": {"headless"}}
+func headless() url.Values { return url.Values{"mode": {"headless"}} }
 
 // session connects Facebook up to an open selection and returns its session.
 func (b *browser) session(persona string) string {
 	b.w.t.Helper()
-	got := b.connect("facebook", url.Values{"mode": {"headless"}}, as(persona)).outcome(b.w.t)
+	got := b.connect("facebook", headless(), as(persona)).outcome(b.w.t)
 	if got.Get("status") != "pending" || got.Get("session") == "" {
 		b.w.t.Fatalf("outcome %v, want a selection", got)
 	}
@@ -215,7 +216,7 @@ func mask(v any, names ...string) any {
 	case object:
 		for name, value := range v {
 			v[name] = mask(value, names...)
-			if text, ok := value.(string); ok && text != "" && contains(names, name) {
+			if text, ok := value.(string); ok && text != "" && slices.Contains(names, name) {
 				v[name] = "*"
 			}
 		}
@@ -225,15 +226,6 @@ func mask(v any, names ...string) any {
 		}
 	}
 	return v
-}
-
-func contains(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }
 
 func stamp(at time.Time) string { return at.Format(time.RFC3339Nano) }
@@ -610,7 +602,7 @@ func TestFlowNarrowedScopes(t *testing.T) {
 			w.fault(sandbox.Fault{Platform: platform, Fault: "narrowed_scopes"})
 			ids := w.browser(&alice).connected(platform, url.Values{"select": {"first"}}, nil)
 			account := w.account(alice, ids[0])
-			if account.Status != connect.AccountLimited || contains(account.Scopes, missing) {
+			if account.Status != connect.AccountLimited || slices.Contains(account.Scopes, missing) {
 				t.Errorf("status %s with %v", account.Status, account.Scopes)
 			}
 			if diff := cmp.Diff([]string{missing}, account.Missing); diff != "" {
@@ -810,6 +802,9 @@ func TestFlowKeptShared(t *testing.T) {
 		if got := b.call(http.MethodDelete, "/connect/accounts/"+id, nil).object(t, http.StatusOK); got["revocation"] != want {
 			t.Errorf("their account %d: %v, want %s", i+1, got, want)
 		}
+	}
+	if got := w.events("globex"); len(got) != 2*len(theirs) {
+		t.Errorf("events of the other tenant: %v", got)
 	}
 	if revoked() != 1 {
 		t.Errorf("revoked %d times, want once", revoked())

@@ -3,6 +3,7 @@ package connect
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -22,21 +23,22 @@ import (
 func (c *Connector) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]http.Handler{
-		"GET /platforms":                   c.PlatformsHandler(),
-		"/start/{platform}":                c.StartHandler(),
-		"/go/{link}":                       c.LinkHandler(),
-		"/callback/{platform}":             c.CallbackHandler(),
-		"/callback/{platform}/{client}":    c.CallbackHandler(),
-		"POST /complete":                   c.CompleteHandler(),
-		"GET /flows/{id}":                  c.FlowHandler(),
-		"GET /pending/{session}":           c.PendingHandler(),
-		"POST /pending/{session}/finalize": c.FinalizeHandler(),
-		"POST /credentials/{platform}":     c.CredentialsHandler(),
-		"GET /accounts":                    c.AccountsHandler(),
-		"GET /accounts/{id}":               c.AccountHandler(),
-		"DELETE /accounts/{id}":            c.DisconnectHandler(),
-		"/ui/":                             c.PagesHandler(),
-		"/":                                http.HandlerFunc(c.noRoute),
+		"/platforms":                    c.PlatformsHandler(),
+		"/start/{platform}":             c.StartHandler(),
+		"/go/{link}":                    c.LinkHandler(),
+		"/callback/{platform}":          c.CallbackHandler(),
+		"/callback/{platform}/{client}": c.CallbackHandler(),
+		"/complete":                     c.CompleteHandler(),
+		"/flows/{id}":                   c.FlowHandler(),
+		"/pending/{session}":            c.PendingHandler(),
+		"/pending/{session}/finalize":   c.FinalizeHandler(),
+		"/credentials/{platform}":       c.CredentialsHandler(),
+		"/accounts":                     c.AccountsHandler(),
+		"/accounts/{id}":                c.AccountHandler(),
+		"/ui/":                          c.PagesHandler(),
+		"/ui":                           http.HandlerFunc(c.toConnectPage),
+		"/{$}":                          http.HandlerFunc(c.toConnectPage),
+		"/":                             http.HandlerFunc(c.noRoute),
 	} {
 		mux.Handle(pattern, h)
 	}
@@ -52,6 +54,8 @@ func (c *Connector) Handler() http.Handler {
 		stripped.ServeHTTP(w, r)
 	})
 }
+
+func (c *Connector) toConnectPage(w http.ResponseWriter, _ *http.Request) { seeOther(w, c.url("/ui/")) }
 
 func (c *Connector) noRoute(w http.ResponseWriter, r *http.Request) {
 	c.fails(w, r, &Error{Code: CodeNotFound, Op: "request", Message: "There is no such route."})
@@ -103,9 +107,9 @@ func (c *Connector) sameOrigin(r *http.Request) bool {
 	}
 }
 
-// answer is an http.Handler for a principal that answers with JSON.
-func (c *Connector) answer(serve func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// answer serves one method for a principal, with JSON.
+func (c *Connector) answer(method string, serve func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error)) http.Handler {
+	return byMethod(map[string]http.Handler{method: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := c.principal(r)
 		if err != nil {
 			c.fails(w, r, err)
@@ -117,12 +121,12 @@ func (c *Connector) answer(serve func(w http.ResponseWriter, r *http.Request, p 
 			return
 		}
 		writeJSON(w, status, answer)
-	})
+	})})
 }
 
 // PlatformsHandler serves GET /platforms.
 func (c *Connector) PlatformsHandler() http.Handler {
-	return c.answer(func(_ http.ResponseWriter, _ *http.Request, _ Principal) (int, any, error) {
+	return c.answer(http.MethodGet, func(_ http.ResponseWriter, _ *http.Request, _ Principal) (int, any, error) {
 		answer := platformsJSON{Platforms: []platformJSON{}}
 		for _, a := range c.order {
 			answer.Platforms = append(answer.Platforms, a.wire())
@@ -134,7 +138,7 @@ func (c *Connector) PlatformsHandler() http.Handler {
 // StartHandler serves /start/{platform}: POST with a JSON body for programs,
 // GET for a browser that navigates there.
 func (c *Connector) StartHandler() http.Handler {
-	post := c.answer(func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
+	post := c.answer(http.MethodPost, func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
 		var body startJSON
 		if err := readJSON(w, r, &body); err != nil {
 			return 0, nil, err
@@ -173,9 +177,7 @@ func byMethod(handlers map[string]http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
-		for method := range handlers {
-			w.Header().Add("Allow", method)
-		}
+		w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(handlers)), ", "))
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 	})
@@ -183,7 +185,7 @@ func byMethod(handlers map[string]http.Handler) http.Handler {
 
 // CompleteHandler serves POST /complete.
 func (c *Connector) CompleteHandler() http.Handler {
-	return c.answer(func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
+	return c.answer(http.MethodPost, func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
 		var body completeJSON
 		if err := readJSON(w, r, &body); err != nil {
 			return 0, nil, err
@@ -195,7 +197,7 @@ func (c *Connector) CompleteHandler() http.Handler {
 
 // FlowHandler serves GET /flows/{id}.
 func (c *Connector) FlowHandler() http.Handler {
-	return c.answer(func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
+	return c.answer(http.MethodGet, func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
 		view, err := c.Flow(r.Context(), p, r.PathValue("id"))
 		if err != nil {
 			return 0, nil, err
@@ -206,7 +208,7 @@ func (c *Connector) FlowHandler() http.Handler {
 
 // PendingHandler serves GET /pending/{session}.
 func (c *Connector) PendingHandler() http.Handler {
-	return c.answer(func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
+	return c.answer(http.MethodGet, func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
 		query, err := knownQuery(r, "q", "parent", "limit", "cursor")
 		if err != nil {
 			return 0, nil, err
@@ -225,7 +227,7 @@ func (c *Connector) PendingHandler() http.Handler {
 
 // FinalizeHandler serves POST /pending/{session}/finalize.
 func (c *Connector) FinalizeHandler() http.Handler {
-	return c.answer(func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
+	return c.answer(http.MethodPost, func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
 		var body finalizeJSON
 		if err := readJSON(w, r, &body); err != nil {
 			return 0, nil, err
@@ -244,7 +246,7 @@ func (c *Connector) FinalizeHandler() http.Handler {
 // CredentialsHandler serves POST /credentials/{platform}. Beside the method's
 // own fields the body may name method, user, kind, account_id and metadata.
 func (c *Connector) CredentialsHandler() http.Handler {
-	return c.answer(func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
+	return c.answer(http.MethodPost, func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
 		var body map[string]json.RawMessage
 		if err := readJSON(w, r, &body); err != nil {
 			return 0, nil, err
@@ -281,7 +283,7 @@ func credentialsOf(platform string, body map[string]json.RawMessage) (Credential
 
 // AccountsHandler serves GET /accounts.
 func (c *Connector) AccountsHandler() http.Handler {
-	return c.answer(func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
+	return c.answer(http.MethodGet, func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
 		query, err := knownQuery(r, "platform", "kind", "status", "platform_account_id", "limit", "cursor")
 		if err != nil {
 			return 0, nil, err
@@ -296,17 +298,21 @@ func (c *Connector) AccountsHandler() http.Handler {
 	})
 }
 
-// AccountHandler serves GET /accounts/{id}.
+// AccountHandler serves /accounts/{id}: GET returns the account, DELETE
+// disconnects it.
 func (c *Connector) AccountHandler() http.Handler {
-	return c.answer(func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
-		account, err := c.Account(r.Context(), p, r.PathValue("id"))
-		return http.StatusOK, account, err
+	return byMethod(map[string]http.Handler{
+		http.MethodGet: c.answer(http.MethodGet, func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
+			account, err := c.Account(r.Context(), p, r.PathValue("id"))
+			return http.StatusOK, account, err
+		}),
+		http.MethodDelete: c.DisconnectHandler(),
 	})
 }
 
-// DisconnectHandler serves DELETE /accounts/{id}.
+// DisconnectHandler serves DELETE /accounts/{id} alone.
 func (c *Connector) DisconnectHandler() http.Handler {
-	return c.answer(func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
+	return c.answer(http.MethodDelete, func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
 		done, err := c.Disconnect(r.Context(), p, r.PathValue("id"))
 		if err != nil {
 			return 0, nil, err
@@ -345,7 +351,7 @@ func pageOf(query url.Values) (Page, error) {
 
 // navigationRequest reads a start from a browser's address.
 func navigationRequest(r *http.Request) (StartRequest, error) {
-	query, err := knownQuery(r, "user", "method", "kind", "scopes", "client", "return_url", "mode", "select", "account_id", "login_hint", "ad_account_ids")
+	query, err := knownQuery(r, "user", "method", "kind", "scopes", "client", "return_url", "mode", "select", "account_id", "metadata", "login_hint", "ad_account_ids")
 	if err != nil {
 		return StartRequest{}, err
 	}
@@ -356,6 +362,6 @@ func navigationRequest(r *http.Request) (StartRequest, error) {
 		Platform: r.PathValue("platform"), Method: query.Get("method"), Client: query.Get("client"), User: query.Get("user"),
 		Kind: query.Get("kind"), Scopes: strings.FieldsFunc(query.Get("scopes"), func(r rune) bool { return r == ' ' || r == ',' }), LoginHint: query.Get("login_hint"),
 		ReturnURL: query.Get("return_url"), Mode: Mode(query.Get("mode")), Select: selection.Rule(query.Get("select")),
-		AccountID: query.Get("account_id"),
+		AccountID: query.Get("account_id"), Metadata: json.RawMessage(query.Get("metadata")),
 	}, nil
 }

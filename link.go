@@ -35,7 +35,7 @@ func (c *Connector) linked(r *http.Request) (*attempt, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case visitor != nil && !mayReturn(*visitor, at.flow):
+	case visitor != nil && stranger(*visitor, at.flow):
 		return nil, mismatch(at.flow)
 	case at.flow.Status != FlowStarted, at.flow.Linked && !c.hasCookie(r, at.flow):
 		return nil, &Error{Code: CodeUsed, Op: "link", Platform: at.flow.Platform, Message: "This link was already used. Start again from the app."}

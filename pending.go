@@ -235,8 +235,7 @@ func (c *Connector) finalize(ctx context.Context, at *attempt, ids, sorted []str
 	}
 	choice, err := selection.Choose(at.offered(), ids, at.adapter.multiple())
 	if err != nil {
-		var refused *selection.Error
-		errors.As(err, &refused)
+		refused, _ := errors.AsType[*selection.Error](err)
 		return notOffered(at, "The choice is refused: "+refused.Problem+".")
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -59,8 +60,7 @@ type problem struct {
 // asError returns the [*Error] in err's tree, or one that says only that
 // something is wrong with us.
 func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Code: CodeUnavailable, Op: "request", Message: "This is not available right now. Try again in a moment.", RetryAfter: 2 * time.Second, Err: err}
@@ -102,7 +102,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(v) // the client may be gone
+	_ = encoder.Encode(v) //nolint:errchkjson // the client may be gone
 }
 
 const maxBody = 64 << 10
@@ -122,7 +122,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
 		return invalid("request", "Content-Type", "The body must be sent as application/json.")
 	}
-	if strictjson.DecodeKnown(body, v) != nil {
+	if !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) || strictjson.DecodeKnown(body, v) != nil {
 		return invalid("request", "", "The body must be one JSON object with the documented fields, each once and of its type.")
 	}
 	return nil

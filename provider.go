@@ -2,6 +2,8 @@ package connect
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -196,6 +198,12 @@ type AuthResponse struct {
 	Scopes   []string // as requested
 	Private  Secret   // of the [Authorization]
 }
+
+// Format writes "[redacted]", whatever the verb is: the query holds the code.
+func (AuthResponse) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "[redacted]") }
+
+// MarshalJSON writes "[redacted]" for the same reason.
+func (AuthResponse) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
 
 // Credentials connects by values that a person types.
 type Credentials interface {

@@ -134,10 +134,10 @@ func (c *Connector) refreshClaimed(ctx context.Context, g ClaimedGrant, attempt 
 // giveBack ends a claim with the grant as it was before.
 func (c *Connector) giveBack(g ClaimedGrant, attempt string) Settlement {
 	status := g.Prior
-	switch status {
-	case GrantClaimed:
+	if status == GrantClaimed {
 		status = GrantActive
-	case GrantSent:
+	}
+	if status == GrantSent {
 		status = GrantUncertain
 	}
 	return Settlement{Tenant: g.Tenant, ID: g.ID, Attempt: attempt, Generation: g.Generation, Status: status, DueAt: g.DueAt}
@@ -179,16 +179,25 @@ func (c *Connector) present(ctx context.Context, a *adapter, g ClaimedGrant, old
 }
 
 // late deals with tokens that came when the grant had gone on without them. A
-// newer consent has made them worthless; a grant that was released meanwhile
-// must not leave them alive at the platform.
+// newer consent has made them worthless; where no account is left they must not
+// stay alive at the platform. A grant that another process has taken over lives
+// on, and to revoke them might end it.
 func (c *Connector) late(ctx context.Context, a *adapter, g ClaimedGrant, fresh *Tokens) error {
 	now, err := c.cfg.Store.ReadGrant(ctx, GrantKey{Tenant: g.Tenant, ID: g.ID})
 	if err != nil {
 		return storeError("refresh", err)
 	}
-	if now.Generation == g.Generation {
-		c.revoke(ctx, a, fresh, newID(c.cfg.Now()))
+	if now.Generation != g.Generation {
+		return nil
 	}
+	live, _, err := c.cfg.Store.ListAccounts(ctx, g.Tenant, AccountFilter{GrantID: g.ID}, Page{Limit: 1})
+	switch {
+	case err != nil:
+		return storeError("refresh", err)
+	case len(live) > 0:
+		return storeError("refresh", ErrStale)
+	}
+	c.revoke(ctx, a, fresh, newID(c.cfg.Now()))
 	return nil
 }
 
@@ -231,11 +240,9 @@ func (c *Connector) refreshFailed(a *adapter, g ClaimedGrant, settlement *Settle
 		if a.Rotation.Class == RotationStable || a.Rotation.Class == RotationGrace {
 			settlement.DueAt = c.in(0)
 		}
-	case ClassConfig:
-		c.cfg.Logger.Error("a client is refused by its platform", "op", "refresh", "platform", a.Name, "error", err)
+	default: // nothing is wrong with the grant
 	}
-	var platform *ProviderError
-	if errors.As(err, &platform) && platform.RetryAfter > 0 {
+	if platform, ok := errors.AsType[*ProviderError](err); ok && platform.RetryAfter > 0 {
 		settlement.DueAt = c.in(min(platform.RetryAfter, time.Hour))
 	}
 	return c.platformFailed("refresh", a, err)

@@ -54,6 +54,7 @@ type jweState struct{ keys *tokencrypt.Keyring }
 
 const stateType = jose.ContentType("state")
 
+// SealState implements [StateEncoder].
 func (s jweState) SealState(claims StateClaims) (string, error) {
 	kid := s.keys.PrimaryID()
 	key, err := s.keys.Derive(purposeState, kid)
@@ -76,6 +77,7 @@ func (s jweState) SealState(claims StateClaims) (string, error) {
 	return sealed.CompactSerialize()
 }
 
+// OpenState implements [StateEncoder].
 func (s jweState) OpenState(state string) (StateClaims, error) {
 	if len(state) > maxState {
 		return StateClaims{}, errState

@@ -11,8 +11,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -160,19 +162,30 @@ func TestStateLength(t *testing.T) {
 
 func TestThreat44_EveryBit(t *testing.T) {
 	t.Parallel()
-	for i := range 100 {
-		state := jweState{testRing(t, strings.Repeat("k", 1+i%16))}
-		sealed := []byte(sealState(t, state, testClaims(strings.Repeat("p", i%33), strings.Repeat("c", i*7%33))))
-		for bit := range 8 * len(sealed) {
-			sealed[bit/8] ^= 1 << (bit % 8)
-			if claims, err := state.OpenState(string(sealed)); err != errState || claims != (StateClaims{}) { //nolint:errorlint // the very same error
-				t.Errorf("state %d, bit %d: claims %+v, error %v", i, bit, claims, err)
+	for group := range 4 {
+		t.Run(strconv.Itoa(group), func(t *testing.T) {
+			t.Parallel()
+			for i := group; i < 100; i += 4 {
+				ring := testRing(t, strings.Repeat("k", 1+i%16))
+				flipEveryBit(t, jweState{ring}, testClaims(strings.Repeat("p", i%9), strings.Repeat("c", i%5)))
 			}
-			sealed[bit/8] ^= 1 << (bit % 8)
+		})
+	}
+}
+
+func flipEveryBit(t *testing.T, state jweState, claims StateClaims) {
+	t.Helper()
+	whole := sealState(t, state, claims)
+	sealed := []byte(whole)
+	for bit := range 8 * len(sealed) {
+		sealed[bit/8] ^= 1 << (bit % 8)
+		if got, err := state.OpenState(string(sealed)); err != errState || got != (StateClaims{}) { //nolint:errorlint // the very same error
+			t.Errorf("%s, bit %d: claims %+v, error %v", whole, bit, got, err)
 		}
-		if _, err := state.OpenState(string(sealed)); err != nil {
-			t.Fatalf("the state itself: %v", err)
-		}
+		sealed[bit/8] ^= 1 << (bit % 8)
+	}
+	if _, err := state.OpenState(string(sealed)); err != nil {
+		t.Errorf("the state itself: %v", err)
 	}
 }
 
@@ -208,7 +221,7 @@ func TestThreat44_ClaimsAreWhole(t *testing.T) {
 	ring := testRing(t, "k1")
 	f := honest(t, ring)
 	whole := f.payload
-	for n := range len(whole) {
+	for n := range whole {
 		f.payload = whole[:n]
 		mustRefuse(t, jweState{ring}, fmt.Sprintf("%d bytes of claims", n), f.seal(t))
 	}
@@ -216,16 +229,18 @@ func TestThreat44_ClaimsAreWhole(t *testing.T) {
 	mustRefuse(t, jweState{ring}, "one byte more", f.seal(t))
 }
 
-// allocated returns how many bytes f allocates. Nothing else may run.
+// allocated returns how many bytes f allocates: the least of some runs, since
+// the runtime allocates too.
 func allocated(f func()) uint64 {
-	const runs = 10
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range runs {
+	least := uint64(math.MaxUint64)
+	for range 10 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		f()
+		runtime.ReadMemStats(&after)
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
 	}
-	runtime.ReadMemStats(&after)
-	return (after.TotalAlloc - before.TotalAlloc) / runs
+	return least
 }
 
 //nolint:paralleltest // it counts what the process allocates
@@ -250,11 +265,16 @@ func TestThreat45_ZipBomb(t *testing.T) {
 //nolint:paralleltest // it counts what the process allocates
 func TestThreat45_LengthCap(t *testing.T) {
 	ring := testRing(t, "k1")
-	for _, length := range []int{maxState + 1, 64 << 10, 1 << 20} {
+	for _, length := range []int{64 << 10, 1 << 20} {
 		long := honest(t, ring).seal(t) + strings.Repeat("A", length)
-		if n := allocated(func() { mustRefuse(t, jweState{ring}, "a long state", long) }); n > 64 {
+		if n := allocated(func() { mustRefuse(t, jweState{ring}, "a long state", long) }); n > 4<<10 {
 			t.Errorf("a state of %d bytes is refused after %d bytes were allocated: it was parsed", len(long), n)
 		}
+	}
+	f := honest(t, ring)
+	f.payload = make([]byte, maxState)
+	if touchesKey(f.seal(t)) {
+		t.Error("a state that is too long gets as far as the keys")
 	}
 }
 

@@ -3,6 +3,7 @@ package connect_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -28,7 +29,7 @@ func (s *createdFlows) CreateFlow(ctx context.Context, flow connect.Flow, caps c
 }
 
 // serve answers a request without a network between.
-func serve(engine *connect.Connector, r *http.Request) reply {
+func answerOf(engine *connect.Connector, r *http.Request) reply {
 	rec := httptest.NewRecorder()
 	engine.Handler().ServeHTTP(rec, r)
 	return reply{rec.Code, rec.Header(), rec.Body.String()}
@@ -140,13 +141,13 @@ func TestThreat28_CheckedAgainBeforeUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		denied := w.host.URL + "/connect/callback/x?error=access_denied&state=" + started.State
-		ours := serve(shorter, arrival(alice, denied))
+		ours := answerOf(shorter, arrival(alice, denied))
 		if want := w.host.URL + "/connect/ui/result?"; ours.status != http.StatusSeeOther || !strings.HasPrefix(ours.location(), want) {
 			t.Errorf("%s: status %d, location %q, want our own page", row.Why, ours.status, ours.location())
 		}
 		// The flow has ended. Its outcome goes to the return URL where that is
 		// still allowed.
-		theirs := serve(w.engine, arrival(alice, denied))
+		theirs := answerOf(w.engine, arrival(alice, denied))
 		if base, _, _ := strings.Cut(row.URL, "?"); theirs.status != http.StatusSeeOther || !strings.HasPrefix(theirs.location(), base) {
 			t.Errorf("%s: status %d, location %q, want %q", row.Why, theirs.status, theirs.location(), row.URL)
 		}
@@ -298,7 +299,7 @@ func unusedAfter(t *testing.T, answers func(back string) []string) {
 			t.Errorf("%s: status %d, location %q", answer, got.status, got.location())
 		}
 		var problem struct{ Code string }
-		complete := map[string]string{"platform": "x", "query": query(t, answer)}
+		complete := map[string]string{"platform": "x", "query": queryOf(t, answer)}
 		b.call(http.MethodPost, "/connect/complete", complete).decode(t, http.StatusBadRequest, &problem)
 		if problem.Code != "invalid_request" {
 			t.Errorf("%s: Complete answers %q", answer, problem.Code)
@@ -307,7 +308,7 @@ func unusedAfter(t *testing.T, answers func(back string) []string) {
 	if n := w.exchanges(); n != 0 {
 		t.Errorf("%d exchanges", n)
 	}
-	if events := w.events("acme"); len(events) != 0 {
+	if events := w.storedEvents(); len(events) != 0 {
 		t.Errorf("events %v", events)
 	}
 	if got := b.arrive(back).outcome(t); got.Get("status") != "connected" {
@@ -315,7 +316,7 @@ func unusedAfter(t *testing.T, answers func(back string) []string) {
 	}
 }
 
-func query(t *testing.T, target string) string {
+func queryOf(t *testing.T, target string) string {
 	t.Helper()
 	_, q, found := strings.Cut(target, "?")
 	if !found {
@@ -324,9 +325,9 @@ func query(t *testing.T, target string) string {
 	return q
 }
 
-func (w *world) events(tenant string) []connect.Event {
+func (w *world) storedEvents() []connect.Event {
 	w.t.Helper()
-	events, _, err := w.config.Store.ListEvents(w.t.Context(), tenant, connect.Page{Limit: 100})
+	events, _, err := w.config.Store.ListEvents(w.t.Context(), "acme", connect.Page{Limit: 100})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -395,12 +396,12 @@ func TestThreat37_ErrorWithoutState(t *testing.T) {
 			t.Errorf("%s: status %d, location %q: %s", tt.query, got.status, got.location(), got.body)
 		}
 	}
-	if events := w.events("acme"); len(events) != 0 {
+	if events := w.storedEvents(); len(events) != 0 {
 		t.Errorf("events %v", events)
 	}
 	// With the state, from who began, it is an outcome.
-	if got := b.arrive(denied).outcome(t); got.Get("error") != "access_denied" || len(w.events("acme")) != 1 {
-		t.Errorf("outcome %v, events %v", got, w.events("acme"))
+	if got := b.arrive(denied).outcome(t); got.Get("error") != "access_denied" || len(w.storedEvents()) != 1 {
+		t.Errorf("outcome %v, events %v", got, w.storedEvents())
 	}
 }
 
@@ -454,8 +455,8 @@ func TestThreat40_Fragment(t *testing.T) {
 
 func errorOf(t *testing.T, err error) *connect.Error {
 	t.Helper()
-	e := asConnectError(err)
-	if e == nil {
+	var e *connect.Error
+	if !errors.As(err, &e) {
 		t.Fatalf("error %v, want a *connect.Error", err)
 	}
 	return e

@@ -16,6 +16,7 @@ import (
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/memstore"
 	"github.com/seed944197df/connect/providers/facebook"
+	"github.com/seed944197df/connect/sandbox"
 )
 
 // codeExchanges counts the requests that reached a platform's token endpoint.
@@ -150,6 +151,37 @@ func TestThreat4_NobodyCompletes(t *testing.T) {
 			}
 			w.wantNothingConnected()
 		})
+	}
+}
+
+func TestThreat4_QuarantineFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	address := w.consented()
+	if err := w.box.SetFault(sandbox.Fault{Platform: "x", Fault: "500", At: "token"}); err != nil {
+		t.Fatal(err)
+	}
+	b := w.browser(nil)
+	first := b.arrive(address)
+	if got := first.outcome(t); got.Get("error") != "platform_error" || got.Has("ticket") {
+		t.Fatalf("outcome %v, want platform_error", got)
+	}
+	if again := b.arrive(address); again.location() != first.location() {
+		t.Errorf("a reload goes to %q, want %q", again.location(), first.location())
+	}
+	w.wantExchanges(1)
+}
+
+// A browser without a session learns nothing of a flow that another finished.
+func TestThreat4_NoSessionLearnsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	address := w.consented()
+	if got := w.browser(&alice).arrive(address).outcome(t); got.Get("status") != "connected" {
+		t.Fatalf("outcome %v, want connected", got)
+	}
+	if got := w.browser(nil).arrive(address).outcome(t); got.Get("error") != "used" || got.Has("account_ids") {
+		t.Errorf("outcome %v, want used", got)
 	}
 }
 
@@ -316,9 +348,11 @@ func TestKeyThatNamesNoUserEndsByTicket(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, withBinding(binding))
 			backend := w.program("acme")
-			var started struct{ URL string }
-			backend.json(http.MethodPost, "/connect/start/x", map[string]string{"return_url": w.host.URL + appHost}).decode(t, http.StatusCreated, &started)
-			b := w.browser(nil)
+			started := w.begin(acmeKey, connect.StartRequest{Platform: "x"})
+			if got := w.flowRow(started.FlowID).Binding; got != connect.BindTicket {
+				t.Errorf("binding %q, want ticket", got)
+			}
+			b := w.browser(&alice) // a person of the tenant: no stranger, and no proof
 			back := b.arrive(b.consent(started.URL, nil)).outcome(t)
 			if back.Get("status") != "continue" {
 				t.Fatalf("outcome %v, want continue", back)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -263,9 +264,7 @@ func (b *browser) do(method, target, contentType, body string) reply {
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	for name, values := range b.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, b.header)
 	resp, err := b.client.Do(req)
 	if err != nil {
 		b.w.t.Fatal(err)
@@ -281,28 +280,28 @@ func (b *browser) do(method, target, contentType, body string) reply {
 // get navigates as a link on one of our own pages does.
 func (b *browser) get(target string) reply {
 	b.w.t.Helper()
-	defer b.setHeader("Sec-Fetch-Site", "same-origin")()
+	defer b.from("same-origin")()
 	return b.do(http.MethodGet, target, "", "")
 }
 
 // arrive navigates as a redirect from another site does.
 func (b *browser) arrive(target string) reply {
 	b.w.t.Helper()
-	defer b.setHeader("Sec-Fetch-Site", "cross-site")()
+	defer b.from("cross-site")()
 	return b.do(http.MethodGet, target, "", "")
 }
 
 // post sends a form of our own pages.
 func (b *browser) post(target string, form url.Values) reply {
 	b.w.t.Helper()
-	defer b.setHeader("Sec-Fetch-Site", "same-origin")()
+	defer b.from("same-origin")()
 	return b.do(http.MethodPost, target, "application/x-www-form-urlencoded", form.Encode())
 }
 
 // call sends JSON as a script of the host's own origin does.
 func (b *browser) call(method, target string, body any) reply {
 	b.w.t.Helper()
-	defer b.setHeader("Sec-Fetch-Site", "same-origin")()
+	defer b.from("same-origin")()
 	return b.json(method, target, body)
 }
 
@@ -318,11 +317,14 @@ func (b *browser) json(method, target string, body any) reply {
 	return b.do(method, target, "application/json", string(raw))
 }
 
-func (b *browser) setHeader(name, value string) (restore func()) {
+// from says where a browser's request comes from, until restore is called. A
+// test that set the header itself is left alone.
+func (b *browser) from(site string) (restore func()) {
+	const name = "Sec-Fetch-Site"
 	if b.header.Get(name) != "" {
 		return func() {}
 	}
-	b.header.Set(name, value)
+	b.header.Set(name, site)
 	return func() { b.header.Del(name) }
 }
 

@@ -15,9 +15,7 @@ package pages
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"html/template"
@@ -63,7 +61,6 @@ type Pages struct {
 	text      map[string]string
 	templates map[string]*template.Template
 	style     []byte
-	styleHash string
 }
 
 // New parses and tries out every template, so that a mistake in a replaced one
@@ -102,8 +99,6 @@ func (p *Pages) loadStyle(f files) error {
 		return err
 	}
 	p.style = append([]byte(p.theme.css()), css...)
-	sum := sha256.Sum256(p.style)
-	p.styleHash = hex.EncodeToString(sum[:8])
 	return nil
 }
 
@@ -180,8 +175,7 @@ func (b *bounded) Write(data []byte) (int, error) {
 }
 
 // Style serves the stylesheet, theme included. Pages refer to it as
-// {BasePath}/ui/style.css with a hash of its content in the query; asked for
-// with that hash it may be cached for good, otherwise not at all.
+// {BasePath}/ui/style.css. Like every answer of ours it is not cached.
 func (p *Pages) Style() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -194,9 +188,6 @@ func (p *Pages) Style() http.Handler {
 		h.Set("Content-Type", "text/css; charset=utf-8")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
-		if r.URL.Query().Get("v") == p.styleHash {
-			h.Set("Cache-Control", "public, max-age=31536000, immutable")
-		}
 		_, _ = w.Write(p.style) // the visitor left: nothing to do
 	})
 }

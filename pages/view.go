@@ -20,7 +20,7 @@ func (p *Pages) funcs() template.FuncMap {
 		"join":           strings.Join,
 		"dict":           dict,
 		"theme":          func() Theme { return p.theme },
-		"stylesheet":     func() string { return p.base + "/ui/style.css?v=" + p.styleHash },
+		"stylesheet":     func() string { return p.base + "/ui/style.css" },
 		"methodHref":     p.methodHref,
 		"reconnectHref":  p.reconnectHref,
 		"disconnectHref": p.disconnectHref,

@@ -85,7 +85,7 @@ func chromium(t *testing.T) context.Context {
 // person does one thing at a time and waits until the page shows it.
 type person struct {
 	t   *testing.T
-	ctx context.Context //nolint:containedctx // the browser's own
+	ctx context.Context
 }
 
 const patience = 30 * time.Second
@@ -139,7 +139,7 @@ func (p *person) types(xpath, text string) {
 func (p *person) sees(xpath, name string) {
 	p.t.Helper()
 	p.do("see "+xpath, chromedp.WaitVisible(xpath))
-	folder := os.Getenv("CONNECT_SCREENSHOTS") //nolint:forbidigo // only how the pictures are asked for
+	folder := os.Getenv("CONNECT_SCREENSHOTS")
 	if folder == "" || name == "" {
 		return
 	}

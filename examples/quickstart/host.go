@@ -81,7 +81,7 @@ func (h *host) signIn(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	h.sessions[token] = connect.Principal{Tenant: tenant, User: users[tenant], Ambient: true}
 	h.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, session(token, 0))
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
@@ -91,8 +91,16 @@ func (h *host) signOut(w http.ResponseWriter, r *http.Request) {
 		delete(h.sessions, cookie.Value)
 		h.mu.Unlock()
 	}
-	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1})
+	http.SetCookie(w, session("", -1))
 	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+// session is the host's own cookie. It is not Secure because the demo is served
+// over http on loopback; yours must be.
+func session(token string, maxAge int) *http.Cookie {
+	return &http.Cookie{ //nolint:gosec // see above
+		Name: sessionCookie, Value: token, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
 }
 
 //go:embed home.html
@@ -177,7 +185,7 @@ func (h *host) whoAmI(ctx context.Context, account connect.Account) (string, err
 	if err != nil {
 		return "", err
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("the platform answered %d", resp.StatusCode)
 	}
@@ -187,8 +195,12 @@ func (h *host) whoAmI(ctx context.Context, account connect.Account) (string, err
 // readName reads the name in any of the three answers.
 func readName(body io.Reader) (string, error) {
 	var answer struct {
-		Name, Handle string
-		Data         struct{ Name, Username string }
+		Name   string `json:"name"`
+		Handle string `json:"handle"`
+		Data   struct {
+			Name     string `json:"name"`
+			Username string `json:"username"`
+		} `json:"data"`
 	}
 	if err := json.NewDecoder(io.LimitReader(body, 1<<20)).Decode(&answer); err != nil {
 		return "", err

@@ -43,8 +43,9 @@ func main() {
 	})
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, s, func(url string) { fmt.Println("quickstart is ready: " + url) }); err != nil {
+	err := run(ctx, s, func(url string) { fmt.Println("quickstart is ready: " + url) })
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
@@ -53,16 +54,16 @@ func main() {
 // run serves until ctx ends. It calls ready with the host's URL once both
 // servers answer.
 func run(ctx context.Context, s settings, ready func(url string)) error {
-	app, err := listen(s.addr, "-addr")
+	app, err := listen(ctx, s.addr, "-addr")
 	if err != nil {
 		return err
 	}
-	defer app.Close() //nolint:errcheck // the server has closed it already
-	box, err := listen(s.sandbox, "-sandbox")
+	defer app.Close()
+	box, err := listen(ctx, s.sandbox, "-sandbox")
 	if err != nil {
 		return err
 	}
-	defer box.Close() //nolint:errcheck // the server has closed it already
+	defer box.Close()
 	origin, boxOrigin := "http://"+app.Addr().String(), "http://"+box.Addr().String()
 
 	keys, err := keyring(s.db)
@@ -73,7 +74,7 @@ func run(ctx context.Context, s settings, ready func(url string)) error {
 	if err != nil {
 		return err
 	}
-	defer store.Close() //nolint:errcheck // every write has been synced
+	defer store.Close()
 	offer := offerings(origin)
 	platforms, err := sandbox.New(sandbox.Options{Clients: offer.sandboxClients, StateFile: s.db + ".sandbox"})
 	if err != nil {
@@ -96,17 +97,17 @@ func run(ctx context.Context, s settings, ready func(url string)) error {
 		return err
 	}
 	h.engine = engine
-	go engine.Run(ctx) //nolint:errcheck // it ends with ctx and has nothing else to say
+	go engine.Run(ctx)
 	ready(origin + "/")
 	return serve(ctx, engine, server{app, h.routes()}, server{box, platforms})
 }
 
-func listen(addr, name string) (net.Listener, error) {
+func listen(ctx context.Context, addr, name string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, fmt.Errorf("%s %q: give a loopback address with a port, such as 127.0.0.1:8080", name, addr)
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s %s is in use by another program; choose another with %s 127.0.0.1:PORT", name, addr, name)
 	}

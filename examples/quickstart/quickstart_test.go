@@ -32,12 +32,12 @@ func startQuickstart(t *testing.T, db string) *quickstart {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := settings{addr: freeAddress(t), sandbox: freeAddress(t), db: db}
 	ready, ended := make(chan string, 1), make(chan error, 1)
-	go func() { ended <- run(ctx, s, func(url string) { ready <- url }) }()
+	go func() { ended <- run(ctx, s, func(at string) { ready <- at }) }()
 	q := &quickstart{t: t, app: "http://" + s.addr, sandbox: "http://" + s.sandbox}
 	select {
-	case url := <-ready:
-		if url != q.app+"/" {
-			t.Errorf("ready at %q, want %q", url, q.app+"/")
+	case at := <-ready:
+		if at != q.app+"/" {
+			t.Errorf("ready at %q, want %q", at, q.app+"/")
 		}
 	case err := <-ended:
 		t.Fatalf("the quickstart ended: %v", err)
@@ -59,7 +59,7 @@ func startQuickstart(t *testing.T, db string) *quickstart {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it returns at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestQuickstart(t *testing.T) {
 
 	q.stop()
 	q = startQuickstart(t, db) // a restart keeps them
-	acme, globex = q.visitor("demo-acme"), q.visitor("demo-globex")
+	acme = q.visitor("demo-acme")
 	wantOnPage(t, q.page("acme"), "X says: Example Bakery", "Facebook says: Harbour Bakery Catering", "Facebook says: Harbour Bakery<", "Bluesky says: session of @ada.sandbox.test")
 
 	for _, account := range acme.accounts() {
@@ -252,7 +252,7 @@ func connectBluesky(t *testing.T, q *quickstart, v *visitor) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // the sandbox is on loopback
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func wantOnPage(t *testing.T, page string, wanted ...string) {
 
 func TestMistakesAreSaid(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it returns at once
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

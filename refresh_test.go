@@ -1,0 +1,505 @@
+package connect_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/providers/x"
+	"github.com/seed944197df/connect/sandbox"
+	"github.com/seed944197df/connect/tokencrypt"
+)
+
+func TestRefreshOutlivesItsCaller(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account := b.connect()
+	clock.advance(fakeLife)
+	asked, release := make(chan struct{}), make(chan struct{})
+	b.fake.answer("refresh", held(asked, release, b.fake.tokens("second")))
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan error)
+	go func() {
+		_, err := b.engine.TokenSource(ctx, "acme", account.ID)
+		gone <- err
+	}()
+	<-asked
+	cancel()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller got %v, want its own end", err)
+	}
+	close(release)
+	b.wantToken(account, "access-second") // joins it, or finds it stored
+	b.wantPresented("refresh-first")
+	if got := b.grant(account); got.Generation != 2 || got.Status != connect.GrantActive {
+		t.Errorf("generation %d, %s: want 2, active", got.Generation, got.Status)
+	}
+}
+
+func TestRefusedRefresh(t *testing.T) {
+	t.Parallel()
+	for name, p := range rotating {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := p.connect(w)
+			before := w.grantOf(w.account(acmeKey, id))
+			w.clock.advance(xLife)
+			w.fault(sandbox.Fault{Platform: name, Fault: "invalid_grant", At: "refresh"})
+			for range 3 {
+				_, err := w.call("acme", id, p.target)
+				wantCode(t, err, connect.CodeReauthRequired)
+			}
+			if got := p.refreshes(w); got != 1 {
+				t.Errorf("%d refreshes, want 1", got)
+			}
+			w.wantStatus(id, connect.AccountReauthRequired)
+			after := w.grantOf(w.account(acmeKey, id))
+			if after.Status != connect.GrantDead || !bytes.Equal(after.Sealed, before.Sealed) {
+				t.Errorf("the grant is %s, its tokens %d bytes: want it dead and whole", after.Status, len(after.Sealed))
+			}
+			want := []string{"account.connected " + id, "account.reauth_required " + id}
+			if diff := cmp.Diff(want, w.events("acme")); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What passes ends no account, and the next use works.
+func TestFailedRefreshPasses(t *testing.T) {
+	t.Parallel()
+	for name, p := range rotating {
+		for _, fault := range []string{"500", "429", "html"} {
+			t.Run(name+"/"+fault, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				id := p.connect(w)
+				w.clock.advance(xLife)
+				w.fault(sandbox.Fault{Platform: name, Fault: fault, At: "refresh"})
+				if _, err := w.call("acme", id, p.target); err == nil || connect.CodeOf(err) == connect.CodeReauthRequired {
+					t.Errorf("error %v, want one that passes", err)
+				}
+				w.wantStatus(id, connect.AccountActive)
+				w.wantCall(id, p.target)
+				if got := p.refreshes(w); got != 2 {
+					t.Errorf("%d refreshes, want 2", got)
+				}
+				if got := w.events("acme"); len(got) != 1 {
+					t.Errorf("events %q, want the connection only", got)
+				}
+			})
+		}
+	}
+}
+
+func TestHangingRefreshPasses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, time.Now)
+		account := b.connect()
+		pass(fakeLife)
+		b.fake.answer("refresh", func(ctx context.Context) (*connect.Tokens, error) {
+			<-ctx.Done()
+			return nil, &connect.ProviderError{Class: connect.ClassUncertain, Err: ctx.Err()}
+		})
+		asked := time.Now()
+		_, err := b.token(b.engine, account)
+		wantCode(t, err, connect.CodePlatformError)
+		if waited := time.Since(asked); waited > 45*time.Second {
+			t.Errorf("the caller waited %v", waited)
+		}
+		if got := b.status(account); got != connect.AccountActive {
+			t.Errorf("the account is %s, want active", got)
+		}
+		b.fake.answer("refresh", b.fake.tokens("second"))
+		b.wantToken(account, "access-second")
+		b.wantPresented("refresh-first", "refresh-first")
+	})
+}
+
+// X ends the grant of a refresh token that is presented twice, so it is not
+// presented again while the access token still works.
+func TestLostAnswerOfStrictRotation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withRounds)
+	id := rotating["x"].connect(w)
+	w.clock.advance(105 * time.Minute) // due
+	w.fault(sandbox.Fault{Platform: "x", Fault: "lost_answer", At: "refresh"})
+	w.round()
+	if got := w.grantOf(w.account(acmeKey, id)).Status; got != connect.GrantUncertain {
+		t.Errorf("the grant is %s, want uncertain", got)
+	}
+	w.clock.advance(10 * time.Minute)
+	w.round()
+	w.round()
+	w.wantCall(id, xMe)
+	w.fault(sandbox.Fault{Platform: "x", Fault: "expired_token", At: "profile"})
+	w.wantCall(id, xMe)
+	w.wantExchanges(2) // the code, and the refresh whose answer is lost
+	w.wantStatus(id, connect.AccountActive)
+
+	w.clock.advance(5 * time.Minute) // the access token is over: nothing is left to lose
+	_, err := w.call("acme", id, xMe)
+	wantCode(t, err, connect.CodeReauthRequired) // X had rotated it
+	w.wantExchanges(3)
+	w.wantStatus(id, connect.AccountReauthRequired)
+}
+
+// Where the platform had not rotated it, nothing is lost.
+func TestLostRequestOfStrictRotation(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now, withRounds)
+	account := b.connect()
+	clock.advance(fakeLife * 9 / 10)
+	b.fake.answer("refresh", fails(connect.ClassUncertain))
+	b.round()
+	b.wantToken(account, "access-first")
+	b.round()
+	b.wantPresented("refresh-first")
+	clock.advance(fakeLife / 10)
+	b.fake.answer("refresh", b.fake.tokens("second"))
+	b.round()
+	b.wantPresented("refresh-first", "refresh-first")
+	b.wantToken(account, "access-second")
+}
+
+// Bluesky's server answers the old token again, with the same successor.
+func TestLostAnswerOfGraceRotation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withRounds)
+	p := rotating["bluesky"]
+	id := p.connect(w)
+	w.clock.advance(105 * time.Minute)
+	w.fault(sandbox.Fault{Platform: "bluesky", Fault: "lost_answer", At: "refresh"})
+	w.round()
+	if got := w.grantOf(w.account(acmeKey, id)).Status; got != connect.GrantUncertain {
+		t.Errorf("the grant is %s, want uncertain", got)
+	}
+	w.round() // no time has passed
+	if got := p.refreshes(w); got != 2 {
+		t.Errorf("%d refreshes, want 2", got)
+	}
+	if got := w.grantOf(w.account(acmeKey, id)); got.Status != connect.GrantActive || got.Generation != 2 {
+		t.Errorf("the grant is %s, generation %d: want active, 2", got.Status, got.Generation)
+	}
+	w.clock.advance(blueskyLife)
+	w.wantCall(id, adaSession)
+}
+
+// A wrong client secret is the host's matter.
+func TestRefusedClientTouchesNoAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := rotating["x"].connect(w)
+	wrong := w.config
+	wrong.Providers = []connect.Provider{x.New(x.Options{ClientID: "x-client", ClientSecret: tokencrypt.NewSecret("outdated")})}
+	engine, err := connect.New(wrong)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clock.advance(xLife)
+	if _, err := engine.TokenSource(t.Context(), "acme", id); err == nil || connect.CodeOf(err) == connect.CodeReauthRequired {
+		t.Errorf("error %v, want one for the host", err)
+	}
+	if got := strings.Count(w.logs.String(), "a client is refused by its platform"); got != 1 {
+		t.Errorf("the host is told %d times, want once", got)
+	}
+	w.wantStatus(id, connect.AccountActive)
+	w.wantCall(id, xMe) // with the right secret
+	if got := w.events("acme"); len(got) != 1 {
+		t.Errorf("events %q, want the connection only", got)
+	}
+}
+
+func TestNoRefreshToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.browser(&alice).connected("x", url.Values{"scopes": {"tweet.read users.read"}}, nil)[0]
+	w.clock.advance(xLife - time.Minute)
+	w.wantCall(id, xMe)
+	w.clock.advance(time.Minute)
+	for range 2 {
+		_, err := w.call("acme", id, xMe)
+		wantCode(t, err, connect.CodeTokenExpired)
+	}
+	w.wantExchanges(1)
+	w.wantStatus(id, connect.AccountTokenExpired)
+	want := []string{"account.connected " + id, "account.token_expired " + id}
+	if diff := cmp.Diff(want, w.events("acme")); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// An answer without a refresh token keeps the old one (RFC 6749 § 6).
+func TestRefreshTokenIsKept(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account := b.connect()
+	b.fake.answer("refresh", func(ctx context.Context) (*connect.Tokens, error) {
+		tokens, err := b.fake.tokens("second")(ctx)
+		tokens.Refresh = connect.Secret{}
+		return tokens, err
+	}, b.fake.tokens("third"))
+	clock.advance(fakeLife)
+	b.wantToken(account, "access-second")
+	clock.advance(fakeLife)
+	b.wantToken(account, "access-third")
+	b.wantPresented("refresh-first", "refresh-first")
+}
+
+func TestRefreshOfAnotherSubject(t *testing.T) {
+	t.Parallel()
+	t.Run("fake", func(t *testing.T) {
+		t.Parallel()
+		clock := newClock()
+		b := newBench(t, clock.Now)
+		account := b.connect()
+		before := b.grant(account)
+		b.fake.answer("refresh", func(ctx context.Context) (*connect.Tokens, error) {
+			tokens, err := b.fake.tokens("other")(ctx)
+			tokens.Subject = "2"
+			return tokens, err
+		})
+		clock.advance(fakeLife)
+		if token, err := b.token(b.engine, account); err == nil {
+			t.Errorf("the account works with %q, of somebody else", token)
+		}
+		if after := b.grant(account); after.Generation != before.Generation || !bytes.Equal(after.Sealed, before.Sealed) {
+			t.Error("the tokens of another subject were stored")
+		}
+	})
+	t.Run("bluesky", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		id := w.ada().ID
+		w.clock.advance(blueskyLife)
+		w.fault(sandbox.Fault{Platform: "bluesky", Fault: "wrong_subject", At: "refresh"})
+		if _, err := w.call("acme", id, adaSession); err == nil {
+			t.Error("no error")
+		}
+		if got := w.grantOf(w.account(acmeKey, id)).Generation; got != 1 {
+			t.Errorf("generation %d, want 1", got)
+		}
+		w.wantCall(id, adaSession)
+	})
+}
+
+// Two processes need the same refresh at once.
+func TestRefreshOfTwoProcesses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, time.Now)
+		account := b.connect()
+		other := b.another(nil)
+		pass(fakeLife)
+		asked, release := make(chan struct{}), make(chan struct{})
+		b.fake.answer("refresh", held(asked, release, b.fake.tokens("second")))
+		got := make(chan string, 2)
+		for _, engine := range []*connect.Connector{b.engine, other} {
+			go func() {
+				token, err := b.token(engine, account)
+				if err != nil {
+					t.Error(err)
+				}
+				got <- token
+			}()
+		}
+		<-asked
+		pass(10 * time.Second) // the other one waits
+		select {
+		case token := <-got:
+			t.Errorf("token %q before the refresh has ended", token)
+		default:
+		}
+		close(release)
+		if first, second := <-got, <-got; first != "access-second" || second != first {
+			t.Errorf("tokens %q and %q, want the new one", first, second)
+		}
+		b.wantPresented("refresh-first")
+		if got := b.grant(account).Generation; got != 2 {
+			t.Errorf("generation %d, want 2", got)
+		}
+	})
+}
+
+// die leaves a claim behind as a process does that ends in the middle of a
+// refresh.
+func (b *bench) die(account connect.Account, sent bool) {
+	b.t.Helper()
+	key := connect.GrantKey{Tenant: account.Tenant, ID: account.GrantID}
+	claimed, err := b.config.Store.ClaimGrants(b.t.Context(), connect.GrantClaim{Tenant: key.Tenant, ID: key.ID, Attempt: "dead", Lease: 2 * time.Minute})
+	if err != nil || len(claimed) != 1 {
+		b.t.Fatalf("claimed %d, %v", len(claimed), err)
+	}
+	if !sent {
+		return
+	}
+	if held, err := b.config.Store.MarkSent(b.t.Context(), "dead", []connect.GrantKey{key}); err != nil || len(held) != 1 {
+		b.t.Fatalf("marked %d, %v", len(held), err)
+	}
+}
+
+// A process that may have presented the token leaves the decision to the
+// class of rotation: one that ends the grant waits for the access token's end.
+func TestRefreshOfADeadProcess(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		class connect.RotationClass
+		sent  bool
+		rests bool
+	}{
+		"strict":           {connect.RotationStrict, true, true},
+		"not said":         {"", true, true}, // is strict
+		"grace":            {connect.RotationGrace, true, false},
+		"stable":           {connect.RotationStable, true, false},
+		"strict, not sent": {connect.RotationStrict, false, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clock := newClock()
+			b := newBench(t, clock.Now, withRounds, func(c *connect.Config) {
+				f, _ := c.Providers[0].(*fake)
+				f.platform.Rotation.Class = tt.class
+			})
+			account := b.connect()
+			clock.advance(fakeLife * 9 / 10) // due, and not over
+			b.die(account, tt.sent)
+
+			b.round()
+			b.wantToken(account, "access-first")
+			b.wantPresented() // the lease holds
+
+			clock.advance(3 * time.Minute)
+			if !tt.rests {
+				b.fake.answer("refresh", b.fake.tokens("second"))
+				b.round()
+				b.wantPresented("refresh-first")
+				b.wantToken(account, "access-second")
+				return
+			}
+			b.round()
+			b.round()
+			b.wantToken(account, "access-first")
+			b.wantPresented()
+			if got := b.grant(account); got.Status != connect.GrantUncertain || got.DueAt == nil || !got.DueAt.Equal(*got.AccessExpiry) {
+				t.Errorf("the grant is %s, due %v: want it uncertain until its access token ends", got.Status, got.DueAt)
+			}
+			clock.advance(3 * time.Minute)
+			b.fake.answer("refresh", b.fake.tokens("second"))
+			b.round()
+			b.round()
+			b.wantPresented("refresh-first")
+			b.wantToken(account, "access-second")
+		})
+	}
+}
+
+// While the dead process's lease lasts nobody presents the token, and who
+// cannot do without is told to come back.
+func TestRefreshWaitsForALease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, time.Now)
+		account := b.connect()
+		pass(fakeLife)
+		b.die(account, true)
+		_, err := b.token(b.engine, account)
+		wantCode(t, err, connect.CodeUnavailable)
+		b.wantPresented()
+		pass(2 * time.Minute)
+		b.fake.answer("refresh", b.fake.tokens("second"))
+		b.wantToken(account, "access-second")
+	})
+}
+
+// late refreshes the account, and runs meanwhile before the answer comes.
+func (b *bench) late(account connect.Account, meanwhile func()) {
+	b.t.Helper()
+	asked, release := make(chan struct{}), make(chan struct{})
+	b.fake.answer("refresh", held(asked, release, b.fake.tokens("late")))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = b.engine.TokenSource(b.t.Context(), account.Tenant, account.ID)
+	}()
+	<-asked
+	meanwhile()
+	close(release)
+	<-done
+}
+
+// Tokens that come for a grant that was given up are not left alive.
+func TestRefreshIsLateForADisconnect(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account := b.connect()
+	clock.advance(fakeLife)
+	b.fake.answer("revoke", succeeds)
+	b.fake.answer("revoke", succeeds) // each of the two tokens
+	b.late(account, func() {
+		if _, err := b.engine.Disconnect(t.Context(), acmeKey, account.ID); err != nil {
+			t.Error(err)
+		}
+	})
+	_, revoked, _ := b.fake.asked()
+	if want := []string{"access-first", "access-late"}; !slices.Equal(revoked, want) {
+		t.Errorf("revoked %q, want %q", revoked, want)
+	}
+	if got := b.grant(account); got.Status != connect.GrantDead || got.Sealed != nil {
+		t.Errorf("the grant is %s with %d bytes, want it dead and wiped", got.Status, len(got.Sealed))
+	}
+}
+
+// The newest consent wins, and is not revoked with what came late.
+func TestRefreshIsLateForAReconnect(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account := b.connect()
+	clock.advance(fakeLife)
+	b.late(account, func() { b.connect() })
+	b.wantToken(account, "access-first") // of the second consent
+	if got := b.grant(account); got.Generation != 2 || got.Status != connect.GrantActive {
+		t.Errorf("generation %d, %s: want 2, active", got.Generation, got.Status)
+	}
+}
+
+// A process that was away for longer than its lease must not end a grant that
+// another one has taken over: nothing is revoked.
+func TestRefreshIsLateForItsLease(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account := b.connect()
+	clock.advance(fakeLife)
+	b.late(account, func() {
+		clock.advance(3 * time.Minute)
+		b.die(account, true)
+	})
+	if got := b.status(account); got != connect.AccountActive {
+		t.Errorf("the account is %s, want active", got)
+	}
+	clock.advance(3 * time.Minute)
+	b.fake.answer("refresh", b.fake.tokens("second"))
+	b.wantToken(account, "access-second")
+	b.wantPresented("refresh-first", "refresh-first")
+	want := []connect.EventType{connect.EventAccountConnected}
+	if diff := cmp.Diff(want, b.events()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
