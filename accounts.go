@@ -29,11 +29,21 @@ func (c *Connector) Account(ctx context.Context, p Principal, id string) (*Accou
 	if err := c.authorize(ctx, p, Action{Name: ActionRead, AccountID: id}); err != nil {
 		return nil, err
 	}
-	account, err := c.cfg.Store.ReadAccount(ctx, AccountKey{Tenant: p.Tenant, ID: id})
+	account, err := c.readAccount(ctx, "account", p.Tenant, id)
 	if err != nil {
-		return nil, storeError("account", err)
+		return nil, err
 	}
 	return &account, nil
+}
+
+// readAccount finds an account of the tenant by an id that may come from
+// anywhere.
+func (c *Connector) readAccount(ctx context.Context, op, tenant, id string) (Account, error) {
+	if _, err := parseID(id); err != nil || tenant == "" {
+		return Account{}, storeError(op, ErrNotFound)
+	}
+	account, err := c.cfg.Store.ReadAccount(ctx, AccountKey{Tenant: tenant, ID: id})
+	return account, storeError(op, err)
 }
 
 // FlowView is how a flow stands, for polling and for support.
@@ -49,6 +59,9 @@ type FlowView struct {
 func (c *Connector) Flow(ctx context.Context, p Principal, id string) (*FlowView, error) {
 	if err := checkPrincipal("flow", p); err != nil {
 		return nil, err
+	}
+	if _, err := parseID(id); err != nil {
+		return nil, storeError("flow", ErrNotFound)
 	}
 	at, err := c.flowByHandle(ctx, "flow", FlowKey{Tenant: p.Tenant, ID: id})
 	if err != nil {
@@ -100,9 +113,9 @@ func (c *Connector) Disconnect(ctx context.Context, p Principal, id string) (*Di
 	if err := checkPrincipal(op, p); err != nil {
 		return nil, err
 	}
-	account, err := c.cfg.Store.ReadAccount(ctx, AccountKey{Tenant: p.Tenant, ID: id})
+	account, err := c.readAccount(ctx, op, p.Tenant, id)
 	if err != nil {
-		return nil, storeError(op, err)
+		return nil, err
 	}
 	if err := c.authorize(ctx, p, Action{Name: ActionDisconnect, Platform: account.Platform, AccountID: id}); err != nil {
 		return nil, err

@@ -107,12 +107,9 @@ type accountUse struct {
 
 // usable reads an account and refuses one that does not work.
 func (c *Connector) usable(ctx context.Context, tenant, accountID string) (Account, error) {
-	if tenant == "" {
-		return Account{}, storeError("client", ErrNotFound)
-	}
-	account, err := c.cfg.Store.ReadAccount(ctx, AccountKey{Tenant: tenant, ID: accountID})
+	account, err := c.readAccount(ctx, "client", tenant, accountID)
 	if err != nil {
-		return Account{}, storeError("client", err)
+		return Account{}, err
 	}
 	if account.Status != AccountActive && account.Status != AccountLimited {
 		return Account{}, unusable("client", account.Platform, account.Status)
@@ -135,11 +132,14 @@ func unusable(op, platform string, status AccountStatus) *Error {
 // use opens an account for one request, refreshed where its token is over.
 func (c *Connector) use(ctx context.Context, tenant, accountID string) (*accountUse, error) {
 	use, err := c.openUse(ctx, tenant, accountID)
-	if err != nil || use.ownToken || !c.expired(use.tokens.AccessExpiry) {
+	if err != nil || use.ownToken || !c.ending(use.tokens.AccessExpiry) {
 		return use, err
 	}
 	if err := c.refresh(ctx, use.grant); err != nil {
-		return nil, err
+		if CodeOf(err) == CodeReauthRequired || c.ended(use.tokens.AccessExpiry) {
+			return nil, err
+		}
+		return use, nil // what is left of the old token still works
 	}
 	return c.openUse(ctx, tenant, accountID)
 }

@@ -94,9 +94,9 @@ func (c *Connector) expected(ctx context.Context, at *attempt) (string, error) {
 	if at.request.AccountID == "" {
 		return "", nil
 	}
-	account, err := c.cfg.Store.ReadAccount(ctx, AccountKey{Tenant: at.flow.Tenant, ID: at.request.AccountID})
+	account, err := c.readAccount(ctx, "callback", at.flow.Tenant, at.request.AccountID)
 	if err != nil {
-		return "", storeError("callback", err)
+		return "", err
 	}
 	return selection.Candidate{Kind: account.Kind, PlatformID: account.PlatformID}.ID(), nil
 }

@@ -13,7 +13,7 @@ const (
 	refreshTimeout = 30 * time.Second
 	refreshWait    = 45 * time.Second // how long a caller waits for the refresh of another
 	refreshRetry   = time.Minute
-	expirySkew     = 30 * time.Second // a token this close to its end is over
+	expirySkew     = 30 * time.Second // a token this close to its end is refreshed first
 )
 
 // refreshPoint is when Run should refresh: at 70 to 85 % of the life that is
@@ -150,7 +150,7 @@ func (c *Connector) mustWait(a *adapter, g ClaimedGrant, tokens *Tokens) bool {
 	spent := g.Prior == GrantSent || g.Prior == GrantUncertain
 	strict := a.Rotation.Class != RotationStable && a.Rotation.Class != RotationGrace
 	known := tokens.AccessExpiry != nil && !tokens.AccessExpiry.IsZero()
-	return spent && strict && known && !c.expired(tokens.AccessExpiry)
+	return spent && strict && known && !c.ended(tokens.AccessExpiry)
 }
 
 // present sends the refresh and settles what came of it.
@@ -205,7 +205,7 @@ func (c *Connector) late(ctx context.Context, a *adapter, g ClaimedGrant, fresh 
 // server need not issue a new refresh token).
 func merge(old, fresh *Tokens) (*Tokens, error) {
 	if fresh.Subject != "" && fresh.Subject != old.Subject {
-		return nil, &ProviderError{Class: ClassReconnect, Code: "subject_changed"}
+		return nil, &ProviderError{Class: ClassUncertain, Code: "subject_changed"}
 	}
 	merged := *old
 	merged.Access, merged.AccessExpiry = fresh.Access, fresh.AccessExpiry
@@ -284,8 +284,14 @@ func (c *Connector) in(d time.Duration) *time.Time {
 	return &at
 }
 
-// expired reports whether a token with this expiry is over, or about to be.
-// An unknown expiry is not: the platform will say so with a 401.
-func (c *Connector) expired(expiry *time.Time) bool {
+// ended reports whether a token with this expiry has ended. An unknown expiry
+// has not: the platform will say so with a 401.
+func (c *Connector) ended(expiry *time.Time) bool {
+	return expiry != nil && !expiry.IsZero() && !c.cfg.Now().Before(*expiry)
+}
+
+// ending reports whether the token is over, or so close to it that it could
+// end on its way.
+func (c *Connector) ending(expiry *time.Time) bool {
 	return expiry != nil && !expiry.IsZero() && !c.cfg.Now().Add(expirySkew).Before(*expiry)
 }

@@ -281,9 +281,9 @@ func (c *Connector) checkReconnect(ctx context.Context, op string, p Principal, 
 	if id == "" {
 		return nil
 	}
-	account, err := c.cfg.Store.ReadAccount(ctx, AccountKey{Tenant: p.Tenant, ID: id})
+	account, err := c.readAccount(ctx, op, p.Tenant, id)
 	if err != nil {
-		return storeError(op, err)
+		return err
 	}
 	if account.Platform != a.Name {
 		return &Error{Code: CodeIdentityMismatch, Op: op, Platform: a.Name, Field: "account_id", AccountID: id, Message: "The account is on another platform."}

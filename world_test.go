@@ -89,7 +89,9 @@ func newWorld(t *testing.T, change ...func(*connect.Config)) *world {
 	w := &world{t: t, clock: newClock(), logs: &syncBuffer{}}
 	w.startSandbox()
 	mux := http.NewServeMux()
-	w.host = httptest.NewTLSServer(mux)
+	w.host = httptest.NewUnstartedServer(mux)
+	w.host.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // connections that a test gave up
+	w.host.StartTLS()
 	t.Cleanup(w.host.Close)
 	for _, platform := range []string{"x", "facebook"} {
 		if err := w.box.SetRedirectURIs(platform, w.host.URL+"/connect/callback/"+platform); err != nil {

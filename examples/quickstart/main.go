@@ -81,6 +81,9 @@ func run(ctx context.Context, s settings, ready func(url string)) error {
 		return err
 	}
 
+	if len(offer.sandboxed) == 0 {
+		boxOrigin = "" // every platform is the real one
+	}
 	h := newHost(origin)
 	engine, err := connect.New(connect.Config{
 		BaseURL:                origin + "/connect",
