@@ -17,11 +17,32 @@ func (c *Connector) Accounts(ctx context.Context, p Principal, filter AccountFil
 	if err != nil {
 		return nil, "", err
 	}
+	if err := c.checkFilter(&filter); err != nil {
+		return nil, "", err
+	}
 	accounts, next, err := c.cfg.Store.ListAccounts(ctx, p.Tenant, filter, Page{Limit: limit, Cursor: page.Cursor})
 	if errors.Is(err, ErrNotFound) {
 		return nil, "", invalid("accounts", "cursor", "Is not a cursor of this list.")
 	}
 	return accounts, next, storeError("accounts", err)
+}
+
+// checkFilter refuses a filter that no account could ever match.
+func (c *Connector) checkFilter(filter *AccountFilter) error {
+	switch filter.Status {
+	case "", AccountActive, AccountLimited, AccountTokenExpired, AccountReauthRequired, AccountTargetLost, AccountSuspended, AccountDisconnected:
+	default:
+		return invalid("accounts", "status", "Is not a status of accounts.")
+	}
+	if filter.Platform == "" {
+		return nil
+	}
+	a, err := c.adapter("accounts", filter.Platform)
+	if err != nil {
+		return invalid("accounts", "platform", "Is not a platform on offer here.")
+	}
+	filter.Platform = a.Name
+	return nil
 }
 
 // Account returns an account of the tenant, a tombstone included.

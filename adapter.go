@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -27,6 +28,8 @@ type adapter struct {
 	credentials Credentials
 	lister      Lister
 	refresher   Refresher
+	refuser     Refuser
+	checker     Checker
 	revoker     Revoker
 	signer      Signer
 	classifier  Classifier
@@ -40,6 +43,8 @@ func newAdapter(p Provider) *adapter {
 	a.credentials, _ = p.(Credentials)
 	a.lister, _ = p.(Lister)
 	a.refresher, _ = p.(Refresher)
+	a.refuser, _ = p.(Refuser)
+	a.checker, _ = p.(Checker)
 	a.revoker, _ = p.(Revoker)
 	a.signer, _ = p.(Signer)
 	a.classifier, _ = p.(Classifier)
@@ -62,7 +67,10 @@ func (a *adapter) check() error {
 			return fmt.Errorf("%s: kind names must be 1 to 32 of a-z, 0-9 and _", a.Name)
 		}
 	}
-	return a.checkMethods()
+	if err := a.checkMethods(); err != nil || a.checker == nil {
+		return err
+	}
+	return a.checker.Check()
 }
 
 func (a *adapter) checkMethods() error {
@@ -128,10 +136,16 @@ func (a *adapter) subjectKey(subject string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// denied reports whether an error parameter means that the person said no
-// (RFC 6749 § 4.1.2.1).
-func (a *adapter) denied(code string) bool {
-	return code == "access_denied" || slices.Contains(a.Denials, code)
+// refused reads a response without a code; see [Refuser].
+func (a *adapter) refused(query url.Values) (ErrorClass, string, bool) {
+	if a.refuser != nil {
+		return a.refuser.Refused(query)
+	}
+	code := query.Get("error")
+	if code == "access_denied" || slices.Contains(a.Denials, code) {
+		return ClassDenied, code, true
+	}
+	return ClassRetry, code, code != ""
 }
 
 // codeIsShortLived reports whether an authorization code could end before a

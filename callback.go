@@ -17,6 +17,10 @@ const (
 	loserWait       = 10 * time.Second // how long a second callback waits for the first
 	maxQuery        = 8 << 10
 	maxCode         = 2 << 10
+
+	// stateKept is how long after its expiry a state may still ask how its flow
+	// ended; later it is refused before the store is asked.
+	stateKept = time.Hour
 )
 
 // Callback takes an authorization response (RFC 6749 § 4.1.2) through every
@@ -28,7 +32,7 @@ const (
 // code, and all get its outcome. An [*Error] means that there is no outcome to
 // send the browser on with.
 func (c *Connector) Callback(r *http.Request, platform, client string) (*Outcome, error) {
-	resp, err := c.parseResponse(platform, client, r.URL.RawQuery)
+	resp, err := c.parseResponse("callback", platform, client, r.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +49,7 @@ func (c *Connector) Callback(r *http.Request, platform, client string) (*Outcome
 		return nil, c.burn(r.Context(), at)
 	case boundAbsent:
 		if at.flow.Binding == BindBrowser {
-			return nil, mismatch(at.flow)
+			return nil, mismatch(at.op, at.flow)
 		}
 		return c.park(r.Context(), at, resp)
 	case boundYes:
@@ -69,8 +73,7 @@ type response struct {
 
 // parseResponse reads a query strictly: bounded, well-formed, no name twice,
 // exactly one of code and error, and a state of ours for this redirect URI.
-func (c *Connector) parseResponse(platform, client, rawQuery string) (*response, error) {
-	const op = "callback"
+func (c *Connector) parseResponse(op, platform, client, rawQuery string) (*response, error) {
 	a, err := c.adapter(op, platform)
 	if err != nil {
 		return nil, err
@@ -79,11 +82,11 @@ func (c *Connector) parseResponse(platform, client, rawQuery string) (*response,
 	if err != nil {
 		return nil, invalid(op, "", "The address is not a well-formed answer of "+a.DisplayName+".")
 	}
-	failed := query.Has("error") || query.Has("error_code") // Meta answers with either
+	_, _, failed := a.refused(query)
 	switch {
 	case query.Get("state") == "":
 		return nil, invalid(op, "state", "The address holds no state. Start again from the app.")
-	case failed == query.Has("code"), !failed && query.Get("code") == "":
+	case query.Has("code") && (failed || query.Has("error")), query.Get("code") == "" && !failed:
 		return nil, invalid(op, "code", "The address must hold a code or an error, and not both.")
 	case len(query.Get("code")) > maxCode:
 		return nil, invalid(op, "code", "The code is too long.")
@@ -93,6 +96,9 @@ func (c *Connector) parseResponse(platform, client, rawQuery string) (*response,
 	claims, err := c.cfg.State.OpenState(query.Get("state"))
 	if err != nil {
 		return nil, invalid(op, "state", "The state is not one of ours. Start again from the app.")
+	}
+	if c.cfg.Now().After(claims.Expiry.Add(stateKept)) {
+		return nil, &Error{Code: CodeExpired, Op: op, Platform: a.Name, Message: "This took too long. Start again from the app."}
 	}
 	if client == "" {
 		client = sharedClient
@@ -162,8 +168,8 @@ func (c *Connector) visitor(r *http.Request) (*Principal, error) {
 	return &p, checkPrincipal("callback", p)
 }
 
-func mismatch(flow Flow) *Error {
-	return &Error{Code: CodeBindingMismatch, Op: "callback", Platform: flow.Platform, Message: "This was started in another browser or by another person. Start again from the app.", Err: errMismatch}
+func mismatch(op string, flow Flow) *Error {
+	return &Error{Code: CodeBindingMismatch, Op: op, Platform: flow.Platform, Message: "This was started in another browser or by another person. Start again from the app.", Err: errMismatch}
 }
 
 // burn ends a flow that somebody else came back for.
@@ -172,13 +178,13 @@ func mismatch(flow Flow) *Error {
 // may be the attacker who sent this person here.
 func (c *Connector) burn(ctx context.Context, at *attempt) error {
 	if !at.flow.Status.Open() {
-		return mismatch(at.flow)
+		return mismatch(at.op, at.flow)
 	}
 	c.abandonLater(at)
 	if _, err := c.fail(ctx, at, CodeBindingMismatch); err != nil && !errors.Is(err, ErrConflict) {
-		return storeError("callback", err)
+		return storeError(at.op, err)
 	}
-	return mismatch(at.flow)
+	return mismatch(at.op, at.flow)
 }
 
 // arrive goes on with a flow whose user has come back.
@@ -233,13 +239,13 @@ func (c *Connector) settled(ctx context.Context, at *attempt) (*attempt, error) 
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		flow, err := c.cfg.Store.ReadFlow(ctx, FlowKey{Tenant: at.flow.Tenant, ID: at.flow.ID})
 		if err != nil && ctx.Err() == nil {
-			return nil, storeError("callback", err)
+			return nil, storeError(at.op, err)
 		}
 		if err == nil && flow.Status != FlowClaimed && flow.Status != FlowStarted {
-			return c.openFlow("callback", flow)
+			return c.openFlow(at.op, flow)
 		}
 		if !sleep(ctx, wait) {
-			return nil, &Error{Code: CodeUnavailable, Op: "callback", Platform: at.flow.Platform, Message: "This is still being worked on.", RetryAfter: 2 * time.Second}
+			return nil, &Error{Code: CodeUnavailable, Op: at.op, Platform: at.flow.Platform, Message: "This is still being worked on.", RetryAfter: 2 * time.Second}
 		}
 	}
 }
@@ -329,15 +335,11 @@ func (c *Connector) quarantine(ctx context.Context, at *attempt, resp *response,
 
 // exchange turns the response into tokens, or into the error that it carries.
 func (c *Connector) exchange(ctx context.Context, at *attempt, query url.Values) (*Tokens, error) {
-	if !query.Has("code") {
-		class, code := ClassRetry, query.Get("error")
-		if at.adapter.denied(code) || query.Get("error_reason") == "user_denied" {
-			class = ClassDenied
-		}
+	if class, code, refused := at.adapter.refused(query); refused {
 		return nil, &ProviderError{Class: class, Code: code}
 	}
 	return at.adapter.oauth.Exchange(ctx, c.env(at.adapter), AuthResponse{
-		Method: at.flow.Method, Query: query, Verifier: NewSecret(at.request.Verifier),
-		Scopes: at.request.Scopes, Private: NewSecret(at.request.Private),
+		Method: at.flow.Method, Query: query, Verifier: at.request.Verifier,
+		Scopes: at.request.Scopes, Private: at.request.Private,
 	})
 }

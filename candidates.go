@@ -25,7 +25,7 @@ func (c *Connector) list(ctx context.Context, at *attempt, limit time.Duration, 
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for pages := 0; !at.progress.Complete && !enough(); pages++ {
-		page, err := at.adapter.lister.List(ctx, c.env(at.adapter), at.tokens, at.progress.Cursor)
+		page, err := at.adapter.lister.List(ctx, c.env(at.adapter), at.tokens, ListRequest{Cursor: at.progress.Cursor})
 		switch {
 		case err != nil && pages+len(at.progress.Candidates) == 0:
 			return err

@@ -30,24 +30,29 @@ func (c *Connector) work(ctx context.Context, at *attempt, get func(context.Cont
 		return c.ask(ctx, at)
 	}
 	out, err := c.commit(ctx, at, chosen, nil)
-	if err != nil {
+	switch {
+	case err == nil:
+		return out, nil
+	case CodeOf(err) == CodeScopeMissing:
 		c.abandonLater(at)
-		return nil, storeError("callback", err)
+		return c.failed(ctx, at, err)
+	default:
+		c.abandonLater(at)
+		return nil, storeError(at.op, err)
 	}
-	return out, nil
 }
 
 // ask opens a selection.
 func (c *Connector) ask(ctx context.Context, at *attempt) (*Outcome, error) {
 	session, err := c.handle(purposeSession, at.flow)
 	if err != nil {
-		return nil, storeError("callback", err)
+		return nil, storeError(at.op, err)
 	}
 	at.flow.Session = digest(session)
 	at.flow.ExpiresAt = c.now().Add(c.cfg.SessionTTL)
 	if err := c.persist(ctx, at, FlowPending, "list"); err != nil {
 		c.abandonLater(at)
-		return nil, storeError("callback", err)
+		return nil, storeError(at.op, err)
 	}
 	return c.outcome(ctx, at)
 }
@@ -79,7 +84,7 @@ func (c *Connector) decide(ctx context.Context, at *attempt) ([]Candidate, error
 		return at.same(want)
 	}
 	if at.progress.Complete && len(at.progress.Candidates) == 0 {
-		return nil, &Error{Code: CodeNothingToConnect, Op: "callback", Platform: at.flow.Platform}
+		return nil, &Error{Code: CodeNothingToConnect, Op: at.op, Platform: at.flow.Platform}
 	}
 	choice, decided := selection.Decide(at.request.Rule, at.offered(), at.progress.Complete, at.adapter.multiple())
 	if !decided {
@@ -94,7 +99,7 @@ func (c *Connector) expected(ctx context.Context, at *attempt) (string, error) {
 	if at.request.AccountID == "" {
 		return "", nil
 	}
-	account, err := c.readAccount(ctx, "callback", at.flow.Tenant, at.request.AccountID)
+	account, err := c.readAccount(ctx, at.op, at.flow.Tenant, at.request.AccountID)
 	if err != nil {
 		return "", err
 	}
@@ -106,7 +111,7 @@ func (c *Connector) expected(ctx context.Context, at *attempt) (string, error) {
 func (at *attempt) same(want string) ([]Candidate, error) {
 	choice, err := selection.Choose(at.offered(), []string{want}, nil)
 	if err != nil {
-		return nil, &Error{Code: CodeIdentityMismatch, Op: "callback", Platform: at.flow.Platform, AccountID: at.request.AccountID}
+		return nil, &Error{Code: CodeIdentityMismatch, Op: at.op, Platform: at.flow.Platform, AccountID: at.request.AccountID}
 	}
 	return at.chosen(choice), nil
 }
@@ -151,6 +156,9 @@ func (c *Connector) build(ctx context.Context, at *attempt, chosen []Candidate, 
 		return Commit{}, err
 	}
 	commit := Commit{From: at.flow.Status, Grant: &grant}
+	if err := c.reconsent(ctx, at, grant, chosen, &commit); err != nil {
+		return Commit{}, err
+	}
 	outcome := &FlowOutcome{Chosen: choice}
 	for _, candidate := range chosen {
 		account, event, err := c.buildAccount(ctx, at, grant, candidate)
@@ -190,6 +198,66 @@ func (c *Connector) buildGrant(ctx context.Context, at *attempt) (Grant, error) 
 	return grant, err
 }
 
+// reconsent settles what a new consent means for the accounts that live on the
+// grant already. Where it replaces the earlier one, they have what it has.
+// Where consents coexist, one that covers less than they need is refused, and
+// the earlier one is kept.
+func (c *Connector) reconsent(ctx context.Context, at *attempt, grant Grant, chosen []Candidate, commit *Commit) error {
+	if grant.Generation == 1 {
+		return nil
+	}
+	accounts, err := c.accountsOn(ctx, grant)
+	if err != nil {
+		return err
+	}
+	for _, account := range accounts {
+		kind, _ := at.adapter.kind(account.Kind)
+		missing := without(grant.Scopes, kind.Scopes)
+		again := slices.ContainsFunc(chosen, func(o Candidate) bool { return o.Kind == account.Kind && o.PlatformID == account.PlatformID })
+		switch {
+		case at.adapter.Reconsent != ReconsentReplaces && len(without(account.Missing, missing)) > 0:
+			return &Error{Code: CodeScopeMissing, Op: at.op, Platform: at.flow.Platform, AccountID: account.ID, Message: "The new consent lacks permissions that a connected account has and needs. The earlier consent is kept."}
+		case at.adapter.Reconsent == ReconsentReplaces && !again:
+			account = withScopes(account, grant.Scopes, missing)
+			account.Version++
+			account.UpdatedAt = grant.UpdatedAt
+			commit.Accounts = append(commit.Accounts, account)
+			commit.Events = append(commit.Events, c.event(EventAccountUpdated, account.Tenant, account.Platform, account.ID, nil))
+		}
+	}
+	return nil
+}
+
+// accountsOn are the accounts that work by a grant.
+func (c *Connector) accountsOn(ctx context.Context, grant Grant) ([]Account, error) {
+	var working []Account
+	page := Page{Limit: maxLimit}
+	for {
+		accounts, next, err := c.cfg.Store.ListAccounts(ctx, grant.Tenant, AccountFilter{GrantID: grant.ID}, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, account := range accounts {
+			if account.Status == AccountActive || account.Status == AccountLimited {
+				working = append(working, account)
+			}
+		}
+		if page.Cursor = next; next == "" {
+			return working, nil
+		}
+	}
+}
+
+// withScopes is an account that works, with or without everything its kind
+// asks for.
+func withScopes(account Account, granted, missing []string) Account {
+	account.Scopes, account.Missing, account.Status = granted, missing, AccountActive
+	if len(missing) > 0 {
+		account.Status = AccountLimited
+	}
+	return account
+}
+
 // buildAccount is the account as it will be: a new one, or the one that the
 // tenant already has under this key, a tombstone included, with its id.
 func (c *Connector) buildAccount(ctx context.Context, at *attempt, grant Grant, candidate Candidate) (Account, Event, error) {
@@ -208,10 +276,9 @@ func (c *Connector) buildAccount(ctx context.Context, at *attempt, grant Grant, 
 		event = EventAccountConnected
 	}
 	account = filled(account, at, grant, candidate, now)
-	account.Sealed = nil
 	account.Generation++
-	if !candidate.Access.IsZero() {
-		account.Sealed, err = c.seal(accountBinding(account), accountSecret{V: recordVersion, Access: candidate.Access.Reveal()})
+	if err == nil {
+		err = c.sealAccount(&account, candidate.Access)
 	}
 	return account, c.event(event, account.Tenant, account.Platform, account.ID, map[string]string{"kind": account.Kind}), err
 }
@@ -233,11 +300,7 @@ func filled(account Account, at *attempt, grant Grant, candidate Candidate, now 
 	account.GrantID, account.Client = grant.ID, grant.Client
 	account.Name, account.Username, account.AvatarURL = candidate.Name, candidate.Username, candidate.AvatarURL
 	account.Target = candidate.Target
-	account.Scopes, account.Missing = grant.Scopes, without(grant.Scopes, kind.Scopes)
-	account.Status = AccountActive
-	if len(account.Missing) > 0 {
-		account.Status = AccountLimited
-	}
+	account = withScopes(account, grant.Scopes, without(grant.Scopes, kind.Scopes))
 	account.APIBaseURL = at.adapter.APIBaseURL
 	if at.tokens.APIBaseURL != "" {
 		account.APIBaseURL = at.tokens.APIBaseURL
@@ -264,8 +327,9 @@ func (c *Connector) event(kind EventType, tenant, platform, accountID string, da
 func (c *Connector) failed(ctx context.Context, at *attempt, err error) (*Outcome, error) {
 	e, ours := errors.AsType[*Error](err)
 	if !ours {
-		e = c.platformFailed("callback", at.adapter, err)
+		e = c.platformFailed(at.op, at.adapter, err)
 	}
+	at.problem = e
 	c.cfg.Logger.Info("a flow failed", "platform", at.flow.Platform, "flow", at.flow.ID, "error", e)
 	return c.fail(ctx, at, e.Code)
 }

@@ -22,15 +22,21 @@ type CompleteRequest struct {
 // call again gives the same outcome.
 //
 // A ticket of another tenant is not found. A principal of the same tenant that
-// is not the flow's user burns the flow ([CodeBindingMismatch]).
+// is not the flow's user burns the flow ([CodeBindingMismatch]); an API key
+// without a user stands for any. A flow whose start named no user is completed
+// by API keys only, and whose it becomes is for the host to know.
+//
+// Flows that end by ticket should be [ModeHeadless]: where several candidates
+// are left, the outcome is pending, and the host asks.
 func (c *Connector) Complete(ctx context.Context, p Principal, req CompleteRequest) (*Outcome, error) {
 	if err := checkPrincipal("complete", p); err != nil {
 		return nil, err
 	}
-	if req.Ticket == "" {
+	byTicket, byQuery := req.Ticket != "", req.Platform != "" && req.Query != ""
+	if byQuery && !byTicket {
 		return c.completeQuery(ctx, p, req)
 	}
-	if req.Platform != "" || req.Query != "" || len(req.Ticket) > maxHandle {
+	if !byTicket || req.Platform != "" || req.Query != "" || len(req.Ticket) > maxHandle {
 		return nil, invalid("complete", "ticket", "Pass either the ticket, or the platform and the query.")
 	}
 	at, err := c.flowByHandle(ctx, "complete", FlowKey{Tenant: p.Tenant, Ticket: digest(req.Ticket)})
@@ -107,7 +113,7 @@ func (c *Connector) unpark(ctx context.Context, at *attempt) (*Outcome, error) {
 // completeQuery takes an authorization response that the host's own handler
 // received, with the checks of a callback.
 func (c *Connector) completeQuery(ctx context.Context, p Principal, req CompleteRequest) (*Outcome, error) {
-	resp, err := c.parseResponse(req.Platform, req.Client, req.Query)
+	resp, err := c.parseResponse("complete", req.Platform, req.Client, req.Query)
 	if err != nil {
 		return nil, err
 	}

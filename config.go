@@ -57,6 +57,12 @@ type Config struct {
 	// result page.
 	DefaultReturnURL string
 
+	// RedirectURLs are redirect URIs that the host has registered elsewhere, by
+	// platform; its handler there passes the whole query to
+	// [Connector.Complete]. They must be https, or http on a loopback host.
+	// Defaults to BaseURL + "/callback/" + the platform's name.
+	RedirectURLs map[string]string
+
 	// Binding is how flows are bound to who began them. Defaults to
 	// [BindSession].
 	Binding Binding
@@ -143,10 +149,10 @@ const (
 )
 
 const (
-	defaultFlowTTL    = 15 * time.Minute
-	defaultTicketTTL  = 2 * time.Minute
-	defaultUserFlows  = 100
-	defaultTenantFlow = 1000
+	defaultFlowTTL     = 15 * time.Minute
+	defaultTicketTTL   = 2 * time.Minute
+	defaultUserFlows   = 100
+	defaultTenantFlows = 1000
 )
 
 // withDefaults returns cfg with a value for everything that is optional.
@@ -156,7 +162,7 @@ func withDefaults(cfg Config) Config {
 	setDefault(&cfg.SessionTTL, defaultFlowTTL)
 	setDefault(&cfg.TicketTTL, defaultTicketTTL)
 	setDefault(&cfg.MaxOpenFlowsPerUser, defaultUserFlows)
-	setDefault(&cfg.MaxOpenFlowsPerTenant, defaultTenantFlow)
+	setDefault(&cfg.MaxOpenFlowsPerTenant, defaultTenantFlows)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -199,8 +205,8 @@ func (cfg *Config) validate() error {
 	switch {
 	case cfg.Store == nil:
 		return fieldError("Store", "is nil; pass memstore.New(nil) or sqlitestore.Open(…)")
-	case cfg.Keys == nil:
-		return fieldError("Keys", "is nil; load a key ring with tokencrypt.ParseKeyring")
+	case cfg.Keys == nil || cfg.Keys.PrimaryID() == "":
+		return fieldError("Keys", "is nil or empty; load a key ring with tokencrypt.ParseKeyring")
 	case cfg.Authenticate == nil:
 		return fieldError("Authenticate", "is nil; return the principal of your own session or API key")
 	case len(cfg.Providers) == 0:
@@ -307,6 +313,23 @@ var (
 	kindName     = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
 )
 
+// checkRedirects refuses redirect URIs that no platform would send a code to.
+func (cfg *Config) checkRedirects(platforms map[string]*adapter) error {
+	for platform, raw := range cfg.RedirectURLs {
+		field := fmt.Sprintf("RedirectURLs[%q]", platform)
+		u, err := url.Parse(raw)
+		switch {
+		case platforms[platform] == nil || platforms[platform].Name != platform:
+			return fieldError(field, "names a platform that has no provider")
+		case err != nil || u.Host == "" || u.User != nil || strings.Contains(raw, "#"):
+			return fieldError(field, "must be an absolute URL without user and fragment")
+		case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+			return fieldError(field, "must be https; http is for loopback only")
+		}
+	}
+	return nil
+}
+
 // newAdapters asserts every capability once, and refuses a provider whose
 // description promises what it cannot do.
 func (cfg *Config) newAdapters() (map[string]*adapter, []*adapter, error) {
@@ -322,10 +345,12 @@ func (cfg *Config) newAdapters() (map[string]*adapter, []*adapter, error) {
 		if err := a.check(); err != nil {
 			return nil, nil, fieldError(field, "%w", err)
 		}
-		if byName[a.Name] != nil {
-			return nil, nil, fieldError(field, "is a second provider for %q; pass one", a.Name)
+		for _, name := range append([]string{a.Name}, a.Aliases...) {
+			if byName[name] != nil {
+				return nil, nil, fieldError(field, "is a second provider for %q; pass one", name)
+			}
+			byName[name] = a
 		}
-		byName[a.Name] = a
 		order = append(order, a)
 	}
 	return byName, order, cfg.checkRewritten(byName)

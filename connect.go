@@ -30,7 +30,10 @@ type Connector struct {
 	// browser went away, a refresh whose caller gave up.
 	background context.Context //nolint:containedctx // it is a life of its own, not a caller's
 	stop       context.CancelFunc
-	running    sync.WaitGroup
+
+	mu      sync.Mutex // guards closed, and that nothing is added to running after it
+	closed  bool
+	running sync.WaitGroup
 }
 
 // New returns a Connector. It refuses every mistake in cfg with an error that
@@ -47,6 +50,9 @@ func New(cfg Config) (*Connector, error) {
 	}
 	platforms, order, err := cfg.newAdapters()
 	if err != nil {
+		return nil, err
+	}
+	if err := cfg.checkRedirects(platforms); err != nil {
 		return nil, err
 	}
 	returns, err := cfg.parseReturns()
@@ -70,9 +76,13 @@ func New(cfg Config) (*Connector, error) {
 }
 
 // Close waits until what is under way has ended or ctx has, then stops the
-// rest and closes idle connections. Calls made after Close may fail. It
-// returns ctx's error where something had to be stopped.
+// rest and closes idle connections. Stop serving, and let Run return, first:
+// what needs the platform after Close fails. It returns ctx's error where
+// something had to be stopped.
 func (c *Connector) Close(ctx context.Context) error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
 	defer c.live.CloseIdleConnections()
 	defer c.sandbox.CloseIdleConnections()
 	defer c.stop()
@@ -92,15 +102,26 @@ func (c *Connector) Close(ctx context.Context) error {
 }
 
 // detach runs work that must not end with the request that asked for it. The
-// channel is closed when the work has ended.
+// channel is closed when the work has ended. After Close the work gets a
+// context that is over.
 func (c *Connector) detach(limit time.Duration, work func(context.Context)) <-chan struct{} {
 	done := make(chan struct{})
-	c.running.Go(func() {
+	run := func() {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(c.background, limit)
 		defer cancel()
 		work(ctx)
-	})
+	}
+	c.mu.Lock()
+	closed := c.closed
+	if !closed {
+		c.running.Go(run)
+	}
+	c.mu.Unlock()
+	if closed {
+		c.stop()
+		run()
+	}
 	return done
 }
 
@@ -123,11 +144,8 @@ func (c *Connector) now() time.Time { return c.cfg.Now().UTC().Truncate(time.Mic
 // url returns an address of ours.
 func (c *Connector) url(path string) string { return c.base.String() + path }
 
-// adapter returns the provider for a platform's name; twitter is an alias of x.
+// adapter returns the provider for a platform's name or alias.
 func (c *Connector) adapter(op, platform string) (*adapter, error) {
-	if platform == "twitter" {
-		platform = "x"
-	}
 	if a := c.platforms[platform]; a != nil {
 		return a, nil
 	}
@@ -166,7 +184,12 @@ const (
 
 // redirectURL is the redirect URI of the shared client: one per client, so
 // that a response cannot be delivered to another one's (RFC 9700 § 4.4).
-func (c *Connector) redirectURL(a *adapter) string { return c.url("/callback/" + a.Name) }
+func (c *Connector) redirectURL(a *adapter) string {
+	if own := c.cfg.RedirectURLs[a.Name]; own != "" {
+		return own
+	}
+	return c.url("/callback/" + a.Name)
+}
 
 // authorize asks the host whether the principal may.
 func (c *Connector) authorize(ctx context.Context, p Principal, a Action) error {
@@ -184,18 +207,27 @@ func (c *Connector) authorize(ctx context.Context, p Principal, a Action) error 
 
 // checkPrincipal refuses what could match an absent value elsewhere.
 func checkPrincipal(op string, p Principal) error {
-	if p.Tenant == "" || len(p.Tenant) > 255 || len(p.User) > 255 || (p.Ambient && p.User == "") {
-		return &Error{Code: CodeUnauthenticated, Op: op, Message: "The principal has no tenant, or is a browser without a user.", Err: ErrUnauthenticated}
+	message := ""
+	switch {
+	case p.Tenant == "":
+		message = "The principal has no tenant."
+	case p.Ambient && p.User == "":
+		message = "The principal is ambient, a browser, and has no user."
+	case len(p.Tenant) > 255 || len(p.User) > 255:
+		message = "The principal's tenant or user is longer than 255 bytes."
+	default:
+		return nil
 	}
-	return nil
+	return &Error{Code: CodeUnauthenticated, Op: op, Message: message, Err: ErrUnauthenticated}
 }
 
 // storeError turns an error of the store into one of ours. What is not found
 // and what is another tenant's look the same.
 func storeError(op string, err error) error {
+	if _, ours := errors.AsType[*Error](err); ours || err == nil {
+		return err
+	}
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, ErrNotFound):
 		return &Error{Code: CodeNotFound, Op: op, Message: "There is no such thing here."}
 	case errors.Is(err, ErrTooMany):

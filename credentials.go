@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/seed944197df/connect/internal/outbound"
 )
 
 // loginTries bounds how often one principal may try credentials on one
@@ -46,23 +48,19 @@ func (c *Connector) ConnectCredentials(ctx context.Context, p Principal, req Cre
 	if err := c.create(ctx, at, FlowCaps{Recent: loginTries, Window: loginWindow}); err != nil {
 		return nil, err
 	}
-	var refused error
 	out, err := c.finish(ctx, func(ctx context.Context) (*Outcome, error) {
 		return c.work(ctx, at, func(ctx context.Context) (*Tokens, error) {
 			tokens, err := at.adapter.credentials.Login(ctx, c.env(at.adapter), LoginRequest{Method: at.flow.Method, Values: req.Values})
-			refused = err
+			if classOf(err) == ClassReconnect { // not what was typed, but the account: taken down, gone
+				err = &Error{Code: CodeCredentialsRefused, Op: op, Platform: at.flow.Platform, Message: at.adapter.DisplayName + " does not let this account sign in.", Err: outbound.Redact(err)}
+			}
 			return tokens, err
 		})
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case refused != nil:
-		return nil, c.platformFailed(op, at.adapter, refused)
-	case out.Status == OutcomeError:
-		return nil, &Error{Code: out.Error, Op: op, Platform: at.flow.Platform, Message: "This could not be connected."}
+	if err == nil && at.problem != nil {
+		return nil, at.problem
 	}
-	return out, nil
+	return out, err
 }
 
 // checkValues accepts exactly the method's fields. An error names a field of

@@ -52,6 +52,7 @@ const (
 	CodeBindingMismatch    Code = "binding_mismatch"    // 403: another browser or user came back
 	CodeNotFound           Code = "not_found"           // 404
 	CodeUnknownPlatform    Code = "unknown_platform"    // 404
+	CodeMethodNotAllowed   Code = "method_not_allowed"  // 405
 	CodeConflict           Code = "conflict"            // 409
 	CodeTokenExpired       Code = "token_expired"       // 409: Client, account status token_expired
 	CodeReauthRequired     Code = "reauth_required"     // 409: Client, account status reauth_required
@@ -93,6 +94,9 @@ func (e *Error) Error() string {
 	text := "connect: " + e.Op + ": " + string(e.Code)
 	if e.Platform != "" {
 		text += " (" + e.Platform + ")"
+	}
+	if e.Field != "" {
+		text += ": " + e.Field
 	}
 	if e.Message != "" {
 		text += ": " + e.Message
@@ -138,9 +142,9 @@ const (
 // ProviderError means that the platform said so, or that asking it failed.
 // Providers return it; the engine acts on its Class.
 //
-// Code is the platform's own error code and is dropped where it is not short
-// printable ASCII. The platform's prose is never kept: it may repeat what was
-// sent.
+// Code is the platform's own error code; the error's text shows it only where
+// it is short printable ASCII. The platform's prose is never kept: it may
+// repeat what was sent.
 type ProviderError struct {
 	Class      ErrorClass
 	Status     int           // HTTP status; 0 where there was no answer
@@ -153,11 +157,10 @@ type ProviderError struct {
 func (e *ProviderError) Error() string {
 	text := "platform: " + string(e.Class)
 	if e.Status != 0 {
-		text += fmt.Sprintf(" (HTTP %d", e.Status)
-		if code := printable(e.Code); code != "" {
-			text += ", " + code
-		}
-		text += ")"
+		text += fmt.Sprintf(", HTTP %d", e.Status)
+	}
+	if code := printable(e.Code); code != "" {
+		text += ", " + code
 	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()

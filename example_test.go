@@ -21,7 +21,7 @@ func Example() {
 	keys, _ := tokencrypt.NewKeyring(key)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	for name, value := range map[string]string{"X_ID": "x-client", "FB_ID": "900000000000001"} {
+	for name, value := range map[string]string{"X_ID": "x-client", "FB_ID": "900000000000001", "FB_SECRET": "secret"} {
 		_ = os.Setenv(name, value)
 	}
 	fmt.Println(host(ctx, memstore.New(nil), keys, "no-such-account"))

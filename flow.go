@@ -20,19 +20,18 @@ type Mode string
 
 // The modes. The zero value is ModeHosted.
 const (
-	ModeHosted   Mode = "hosted"   // our picker page asks
-	ModeHeadless Mode = "headless" // the return URL gets a session, and the host asks
+	ModeHosted   Mode = "hosted"   // our picker page asks; it needs the host's session
+	ModeHeadless Mode = "headless" // the return URL gets a session, and the host asks: for flows that end by ticket
 	ModePopup    Mode = "popup"    // as hosted, in a window that ends on our result page
 )
 
 // flowRequest is what Start was given and chose. It is sealed when the flow is
-// created and never changes.
+// created; when the flow ends, what was needed on the way only is left out.
 type flowRequest struct {
-	V         int               `json:"v"`
 	URL       string            `json:"url,omitempty"` // the authorization request
 	Issuer    string            `json:"iss,omitempty"`
-	Verifier  string            `json:"verifier,omitempty"`
-	Private   string            `json:"private,omitempty"`
+	Verifier  Secret            `json:"-"`
+	Private   Secret            `json:"-"` // of the [Authorization]
 	Kind      string            `json:"kind,omitempty"`
 	Scopes    []string          `json:"scopes,omitempty"`
 	Input     map[string]string `json:"input,omitempty"`
@@ -57,11 +56,13 @@ type flowProgress struct {
 
 // attempt is a flow that is being worked on, with its sealed parts open.
 type attempt struct {
+	op       string // what the caller is at, for errors
 	flow     Flow
 	adapter  *adapter
 	request  flowRequest
 	progress flowProgress
 	tokens   *Tokens
+	problem  *Error // why the flow failed, where it failed here
 }
 
 // openFlow opens the sealed parts of a flow.
@@ -70,8 +71,8 @@ func (c *Connector) openFlow(op string, flow Flow) (*attempt, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := &attempt{flow: flow, adapter: a}
-	if err := c.open(flowBinding(flow, "request"), flow.Request, &at.request); err != nil {
+	at := &attempt{op: op, flow: flow, adapter: a}
+	if at.request, err = c.openRequest(flow); err != nil {
 		return nil, storeError(op, err)
 	}
 	if flow.Progress == nil {
@@ -100,7 +101,10 @@ func (c *Connector) next(at *attempt, status FlowStatus, step, result string) (F
 		at.progress.Tokens = recordOfTokens(at.tokens)
 	}
 	var err error
-	flow.Progress, err = c.seal(flowBinding(flow, "progress"), at.progress)
+	if flow.Progress, err = c.seal(flowBinding(flow, "progress"), at.progress); err != nil || status.Open() {
+		return flow, err
+	}
+	err = c.sealRequest(&flow, at.request)
 	return flow, err
 }
 
@@ -158,7 +162,7 @@ func (c *Connector) swap(ctx context.Context, write func() (stored Flow, progres
 				return stored, nil
 			}
 			return stored, err
-		case errors.Is(err, ErrNotFound), errors.Is(err, tokencrypt.ErrKeyUnavailable), errors.Is(err, tokencrypt.ErrIntegrity):
+		case errors.Is(err, ErrNotFound), CodeOf(err) == CodeScopeMissing, errors.Is(err, tokencrypt.ErrKeyUnavailable), errors.Is(err, tokencrypt.ErrIntegrity):
 			return Flow{}, err
 		}
 		tried = append(tried, progress)
@@ -172,6 +176,7 @@ func (c *Connector) swap(ctx context.Context, write func() (stored Flow, progres
 // forget empties what a finished flow no longer needs of its secrets.
 func (at *attempt) forget() {
 	at.tokens = nil
+	at.request.URL, at.request.Verifier, at.request.Private = "", Secret{}, Secret{}
 	at.progress = flowProgress{Answer: at.progress.Answer}
 }
 
@@ -221,10 +226,10 @@ func (c *Connector) outcome(ctx context.Context, at *attempt) (*Outcome, error) 
 	case FlowExpired, FlowOrphaned:
 		out.Status, out.Error = OutcomeError, CodeExpired
 	default:
-		return nil, &Error{Code: CodeUnavailable, Op: "outcome", Platform: at.flow.Platform, Message: "This is still being worked on.", RetryAfter: 2 * time.Second}
+		return nil, &Error{Code: CodeUnavailable, Op: at.op, Platform: at.flow.Platform, Message: "This is still being worked on.", RetryAfter: 2 * time.Second}
 	}
 	if err != nil {
-		return nil, storeError("outcome", err)
+		return nil, storeError(at.op, err)
 	}
 	out.ReturnURL = c.returnTo(at.request, out)
 	return out, nil

@@ -23,10 +23,18 @@ func granted(account connect.Account) []any {
 	return scopes
 }
 
+// orNull is how JSON says that there is nothing.
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
 // candidate is a Page as an open selection shows it.
 func candidate(id, name, username, avatar string) object {
 	return object{
-		"id": "page:" + id, "kind": "page", "name": name, "username": username, "avatar_url": avatar,
+		"id": "page:" + id, "kind": "page", "name": name, "username": orNull(username), "avatar_url": orNull(avatar),
 		"parent": nil, "connected": false, "account_id": nil, "selectable": true, "reason": nil,
 	}
 }

@@ -3,6 +3,7 @@ package connect
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -46,6 +47,11 @@ func (c *Connector) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Security: the mux would redirect a path that is not clean, and take a
 		// code along in the query.
+		if !strings.HasPrefix(r.URL.Path, c.base.Path+"/") {
+			c.cfg.Logger.Warn("a request is not below Config.BaseURL's path: mount Handler there, without http.StripPrefix", "path", c.base.Path)
+			c.noRoute(w, r)
+			return
+		}
 		if clean := path.Clean(r.URL.Path); clean != r.URL.Path && clean+"/" != r.URL.Path {
 			c.noRoute(w, r)
 			return
@@ -72,7 +78,7 @@ func (c *Connector) principal(r *http.Request) (Principal, error) {
 		return p, &Error{Code: CodeUnavailable, Op: "request", Message: "We could not tell who you are. Try again in a moment.", Err: err}
 	}
 	if err := checkPrincipal("request", p); err != nil {
-		return p, err
+		return p, &Error{Code: CodeUnavailable, Op: "request", Message: "We could not tell who you are. Try again in a moment.", Err: fmt.Errorf("Config.Authenticate: %w", err)}
 	}
 	if p.Ambient && !safe(r) && !c.sameOrigin(r) {
 		return p, crossOrigin()
@@ -109,7 +115,7 @@ func (c *Connector) sameOrigin(r *http.Request) bool {
 
 // answer serves one method for a principal, with JSON.
 func (c *Connector) answer(method string, serve func(w http.ResponseWriter, r *http.Request, p Principal) (int, any, error)) http.Handler {
-	return byMethod(map[string]http.Handler{method: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return c.byMethod(map[string]http.Handler{method: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := c.principal(r)
 		if err != nil {
 			c.fails(w, r, err)
@@ -153,7 +159,7 @@ func (c *Connector) StartHandler() http.Handler {
 		}
 		return http.StatusCreated, startedJSON{FlowID: started.FlowID, URL: started.URL, State: started.State, ExpiresAt: started.ExpiresAt}, nil
 	})
-	return byMethod(map[string]http.Handler{http.MethodGet: http.HandlerFunc(c.navigate), http.MethodPost: post})
+	return c.byMethod(map[string]http.Handler{http.MethodGet: http.HandlerFunc(c.navigate), http.MethodPost: post})
 }
 
 // startFor starts a flow. A browser that asks for itself is bound at once and
@@ -171,15 +177,14 @@ func (c *Connector) startFor(w http.ResponseWriter, r *http.Request, p Principal
 
 // byMethod serves each method by its handler and 405 otherwise. HEAD is not
 // GET here: a scanner that only looks must change nothing.
-func byMethod(handlers map[string]http.Handler) http.Handler {
+func (c *Connector) byMethod(handlers map[string]http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h := handlers[r.Method]; h != nil {
 			h.ServeHTTP(w, r)
 			return
 		}
 		w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(handlers)), ", "))
-		w.Header().Set("Cache-Control", "no-store")
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		c.fails(w, r, &Error{Code: CodeMethodNotAllowed, Op: "request", Message: "The route does not have this method."})
 	})
 }
 
@@ -239,7 +244,7 @@ func (c *Connector) FinalizeHandler() http.Handler {
 		if err != nil {
 			return 0, nil, err
 		}
-		return http.StatusOK, finalizedJSON{Accounts: done.Accounts, Failed: []string{}, ReturnURL: done.ReturnURL}, nil
+		return http.StatusOK, finalizedJSON{Accounts: done.Accounts, Failed: []failedJSON{}, ReturnURL: done.ReturnURL}, nil
 	})
 }
 
@@ -301,7 +306,7 @@ func (c *Connector) AccountsHandler() http.Handler {
 // AccountHandler serves /accounts/{id}: GET returns the account, DELETE
 // disconnects it.
 func (c *Connector) AccountHandler() http.Handler {
-	return byMethod(map[string]http.Handler{
+	return c.byMethod(map[string]http.Handler{
 		http.MethodGet: c.answer(http.MethodGet, func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
 			account, err := c.Account(r.Context(), p, r.PathValue("id"))
 			return http.StatusOK, account, err

@@ -234,7 +234,7 @@ func (w *world) accountX(status string, scopes ...any) object {
 		"name": "Example Bakery", "username": "examplebakery", "avatar_url": "https://pbs.twimg.com/profile_images/1234/abc.jpg",
 		"status": status, "granted_scopes": scopes, "grant_id": "*", "parent_account_id": nil, "client": "shared",
 		"target": object{}, "api_base_url": "https://api.x.com/2", "token_expires_at": stamp(w.clock.Now().Add(2 * time.Hour)),
-		"ad_account_ids": nil, "metadata": object{"team": "north"}, "label": "", "connected_by": "alice",
+		"ad_account_ids": nil, "metadata": object{"team": "north"}, "label": nil, "connected_by": "alice",
 		"connected_at": stamp(w.clock.Now()), "updated_at": stamp(w.clock.Now()),
 	}
 }

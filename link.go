@@ -15,7 +15,7 @@ import (
 // changes nothing; only the button does, and only from our own page. The
 // browser that pressed it first may press it again, and no other.
 func (c *Connector) LinkHandler() http.Handler {
-	return byMethod(map[string]http.Handler{
+	return c.byMethod(map[string]http.Handler{
 		http.MethodGet:  http.HandlerFunc(c.showLink),
 		http.MethodPost: http.HandlerFunc(c.followLink),
 	})
@@ -36,11 +36,11 @@ func (c *Connector) linked(r *http.Request) (*attempt, error) {
 	case err != nil:
 		return nil, err
 	case visitor != nil && stranger(*visitor, at.flow):
-		return nil, mismatch(at.flow)
+		return nil, mismatch(at.op, at.flow)
 	case at.flow.Status != FlowStarted, at.flow.Linked && !c.hasCookie(r, at.flow):
 		return nil, &Error{Code: CodeUsed, Op: "link", Platform: at.flow.Platform, Message: "This link was already used. Start again from the app."}
 	case c.overdue(at.flow):
-		return nil, c.over("link", at.flow)
+		return nil, &Error{Code: CodeExpired, Op: "link", Platform: at.flow.Platform, Message: "This link is over. Ask for a new one."}
 	}
 	return at, nil
 }
@@ -127,9 +127,11 @@ func seeOther(w http.ResponseWriter, target string) {
 
 // CallbackHandler serves GET /callback/{platform} and
 // /callback/{platform}/{client}, the redirect URIs. It ends in 303 to the
-// return URL or to one of our pages, so that no address with a code stays.
+// return URL or to one of our pages, so that no address with a code stays; a
+// response that nobody can be sent on with, such as one of another person, is
+// an error page with its status.
 func (c *Connector) CallbackHandler() http.Handler {
-	return byMethod(map[string]http.Handler{http.MethodGet: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return c.byMethod(map[string]http.Handler{http.MethodGet: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out, err := c.Callback(r, r.PathValue("platform"), r.PathValue("client"))
 		switch {
 		case err == nil:

@@ -22,6 +22,7 @@ var statuses = map[Code]int{
 	CodeBindingMismatch:    http.StatusForbidden,
 	CodeNotFound:           http.StatusNotFound,
 	CodeUnknownPlatform:    http.StatusNotFound,
+	CodeMethodNotAllowed:   http.StatusMethodNotAllowed,
 	CodeConflict:           http.StatusConflict,
 	CodeTokenExpired:       http.StatusConflict,
 	CodeReauthRequired:     http.StatusConflict,

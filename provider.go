@@ -39,6 +39,7 @@ type Provider interface {
 type Platform struct {
 	Name        string        // in URLs and JSON: "facebook"; 1 to 32 of [a-z0-9]
 	DisplayName string        // for people: "Facebook"
+	Aliases     []string      // other names that requests may use: "twitter"
 	Family      string        // shared by platforms that one client and one consent cover; defaults to Name
 	Client      Client        // the host's shared client; zero where the platform has no clients
 	Methods     []Method      // ways to connect, the default first
@@ -247,9 +248,15 @@ type Candidate struct {
 // Lister lists what a grant could connect, for platforms where that is not
 // the grant itself.
 type Lister interface {
-	// List returns the candidates after cursor, or the first ones. A page may
-	// be empty and still name a next cursor. The cursor must hold no secret.
-	List(ctx context.Context, env Env, tokens *Tokens, cursor string) (CandidatePage, error)
+	// List returns one page of candidates. A page may be empty and still name a
+	// next cursor. The cursor must hold no secret.
+	List(ctx context.Context, env Env, tokens *Tokens, req ListRequest) (CandidatePage, error)
+}
+
+// ListRequest asks for candidates.
+type ListRequest struct {
+	Parent string // a candidate's id: only what belongs to it; a provider of one level ignores it
+	Cursor string // Next of the page before; empty for the first
 }
 
 // CandidatePage is one page of candidates.
@@ -258,11 +265,11 @@ type CandidatePage struct {
 	Next       string // empty on the last page; at most 1 KiB
 }
 
-// Refresher gets new tokens for a grant (RFC 6749 § 6). A grant of a provider
-// without it ends when its access token ends.
+// Refresher gets new tokens for a grant (RFC 6749 § 6). Without it a grant ends
+// when its access token ends; accounts with a token of their own live on.
 type Refresher interface {
 	// Refresh returns the new tokens. What is empty in them keeps its old
-	// value. It must send at most one request that presents the refresh token;
+	// value, but AccessExpiry, which belongs to Access. It must send at most one request that presents the refresh token;
 	// where that request may have been carried out and the answer is lost, it
 	// must return [ClassUncertain].
 	Refresh(ctx context.Context, env Env, tokens *Tokens) (*Tokens, error)
@@ -280,6 +287,24 @@ type Signer interface {
 	// Sign authorizes r, which is a private copy. tokens.Access is the
 	// account's own token where it has one. It must not read r's body.
 	Sign(env Env, tokens *Tokens, r *http.Request) error
+}
+
+// Checker refuses settings that a provider was made with. Without it they are
+// taken as they are.
+type Checker interface {
+	// Check is called once, by [New], whose error it becomes: it must say which
+	// setting is wrong and the way out, and must not quote a secret.
+	Check() error
+}
+
+// Refuser reads an authorization response that brings no code. Without it only
+// the error parameter counts (RFC 6749 § 4.1.2.1): access_denied and
+// [Platform].Denials are [ClassDenied], anything else is [ClassRetry].
+type Refuser interface {
+	// Refused returns the class of a refusal and the platform's code for it,
+	// and false where the response is neither a refusal nor anything else that
+	// the platform sends.
+	Refused(query url.Values) (class ErrorClass, code string, refused bool)
 }
 
 // Classifier reads an answer of the platform's API that is not a success. The

@@ -103,9 +103,9 @@ func (c *Connector) refreshOnce(ctx context.Context, g Grant) error {
 	}
 }
 
-// refreshClaimed refreshes a grant whose claim attempt holds, unless it is
-// newer than generation already: the intent is written before the request
-// leaves, and the answer is stored by generation.
+// refreshClaimed refreshes a grant whose claim attempt holds, unless its
+// generation has passed the one that the caller saw: the intent is written
+// before the request leaves, and the answer is stored by generation.
 func (c *Connector) refreshClaimed(ctx context.Context, g ClaimedGrant, attempt string, generation int64) error {
 	back := c.giveBack(g, attempt)
 	if g.Prior == GrantRevoking || g.Generation > generation {
@@ -122,7 +122,8 @@ func (c *Connector) refreshClaimed(ctx context.Context, g ClaimedGrant, attempt 
 		return errors.Join(unusable("refresh", g.Platform, AccountTokenExpired), c.settle(ctx, g, back))
 	case c.mustWait(a, g, tokens):
 		back.DueAt = tokens.AccessExpiry
-		return c.settle(ctx, g, back)
+		waits := &Error{Code: CodeUnavailable, Op: "refresh", Platform: g.Platform, Message: "An earlier refresh may have been carried out; it is repeated when the access token ends."}
+		return errors.Join(waits, c.settle(ctx, g, back))
 	}
 	held, err := c.cfg.Store.MarkSent(ctx, attempt, []GrantKey{{Tenant: g.Tenant, ID: g.ID}})
 	if err != nil || len(held) == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -145,6 +146,9 @@ func TestLostAnswerOfStrictRotation(t *testing.T) {
 	w.round()
 	w.wantCall(id, xMe)
 	w.fault(sandbox.Fault{Platform: "x", Fault: "expired_token", At: "profile"})
+	if status, err := w.call("acme", id, xMe); status != http.StatusUnauthorized || err != nil {
+		t.Errorf("status %d, %v: want X's own answer", status, err)
+	}
 	w.wantCall(id, xMe)
 	w.wantExchanges(2) // the code, and the refresh whose answer is lost
 	w.wantStatus(id, connect.AccountActive)

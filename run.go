@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	runEvery  = 5 * time.Second
-	runBatch  = 16
-	sweepTime = 2 * time.Minute // longer than a batch, which is seen to at once, may take
+	runEvery   = 5 * time.Second
+	runBatch   = 16
+	sweepLease = 2 * time.Minute // longer than a batch, which is seen to at once, may take
 )
 
 // Run does what no request waits for: it refreshes what is due, repeats
@@ -39,7 +39,7 @@ func (c *Connector) sweep(ctx context.Context) bool {
 		c.expire(ctx, flow)
 	}
 	attempt := newID(c.cfg.Now())
-	claimed, err := c.cfg.Store.ClaimGrants(ctx, GrantClaim{N: runBatch, Attempt: attempt, Lease: sweepTime})
+	claimed, err := c.cfg.Store.ClaimGrants(ctx, GrantClaim{N: runBatch, Attempt: attempt, Lease: sweepLease})
 	if err != nil && !isCanceled(err) {
 		c.cfg.Logger.Warn("claiming grants failed", "error", err)
 	}

@@ -80,6 +80,33 @@ func (r candidateRecord) candidate() Candidate {
 	return Candidate{Candidate: r.Candidate, Target: r.Target, Access: NewSecret(r.Access), AccessExpiry: r.AccessExpiry}
 }
 
+// requestRecord is a flowRequest as it is sealed.
+type requestRecord struct {
+	flowRequest
+
+	V        int    `json:"v"`
+	Verifier string `json:"verifier,omitempty"`
+	Private  string `json:"private,omitempty"`
+}
+
+func (c *Connector) sealRequest(f *Flow, r flowRequest) error {
+	sealed, err := c.seal(flowBinding(*f, "request"), requestRecord{r, recordVersion, r.Verifier.Reveal(), r.Private.Reveal()})
+	f.Request = sealed
+	return err
+}
+
+func (c *Connector) openRequest(f Flow) (flowRequest, error) {
+	var r requestRecord
+	if err := c.open(flowBinding(f, "request"), f.Request, &r); err != nil {
+		return flowRequest{}, err
+	}
+	if r.V != recordVersion {
+		return flowRequest{}, errRecordVersion
+	}
+	r.flowRequest.Verifier, r.flowRequest.Private = NewSecret(r.Verifier), NewSecret(r.Private)
+	return r.flowRequest, nil
+}
+
 // accountSecret is what an account holds of its own.
 type accountSecret struct {
 	V      int    `json:"v"`
@@ -146,6 +173,16 @@ func (c *Connector) openGrant(g Grant) (*Tokens, error) {
 		return nil, err
 	}
 	return record.tokens()
+}
+
+// sealAccount seals an account's own token into a, whose id and generation must
+// be final; without one nothing is sealed.
+func (c *Connector) sealAccount(a *Account, access Secret) (err error) {
+	a.Sealed = nil
+	if !access.IsZero() {
+		a.Sealed, err = c.seal(accountBinding(*a), accountSecret{V: recordVersion, Access: access.Reveal()})
+	}
+	return err
 }
 
 func (c *Connector) openAccount(a Account) (Secret, error) {

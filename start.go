@@ -129,7 +129,7 @@ func (c *Connector) plan(ctx context.Context, op string, p Principal, req StartR
 		Timeline:  []FlowStep{{At: now, Step: "start", Result: "ok"}},
 		CreatedAt: now, ExpiresAt: now.Add(c.cfg.FlowTTL),
 	}
-	return &attempt{flow: flow, adapter: a, request: *request}, nil
+	return &attempt{op: op, flow: flow, adapter: a, request: *request}, nil
 }
 
 // whoReturns decides whom a flow is bound to.
@@ -164,7 +164,7 @@ func (c *Connector) checkRequest(op string, a *adapter, method Method, req Start
 		return nil, invalid(op, "select", `Must be "ask", "first" or "all".`)
 	}
 	r := &flowRequest{
-		V: recordVersion, Kind: req.Kind, Scopes: method.DefaultScopes, Input: req.Input,
+		Kind: req.Kind, Scopes: method.DefaultScopes, Input: req.Input,
 		ReturnURL: c.cfg.DefaultReturnURL, Mode: ModeHosted, Rule: rule,
 		AccountID: req.AccountID, Metadata: req.Metadata,
 	}
@@ -293,9 +293,9 @@ func (c *Connector) checkReconnect(ctx context.Context, op string, p Principal, 
 
 // begin asks the provider for the authorization request.
 func (c *Connector) begin(ctx context.Context, at *attempt, state, loginHint string) error {
-	at.request.Verifier = oauth2.GenerateVerifier() // RFC 7636 § 4.1: 256 bits, 43 characters
+	at.request.Verifier = NewSecret(oauth2.GenerateVerifier()) // RFC 7636 § 4.1: 256 bits, 43 characters
 	auth, err := at.adapter.oauth.Begin(ctx, c.env(at.adapter), AuthRequest{
-		Method: at.flow.Method, State: state, Verifier: NewSecret(at.request.Verifier),
+		Method: at.flow.Method, State: state, Verifier: at.request.Verifier,
 		Scopes: at.request.Scopes, Input: at.request.Input, LoginHint: loginHint, Reconnect: at.request.AccountID != "",
 	})
 	if err != nil {
@@ -303,7 +303,7 @@ func (c *Connector) begin(ctx context.Context, at *attempt, state, loginHint str
 	}
 	at.request.URL = c.browserURL(at.adapter, auth.URL)
 	at.request.Issuer = auth.Issuer
-	at.request.Private = auth.Private.Reveal()
+	at.request.Private = auth.Private
 	return nil
 }
 
@@ -317,11 +317,9 @@ func (c *Connector) browserURL(a *adapter, platformURL string) string {
 
 // create seals the request and stores the flow, within the caps.
 func (c *Connector) create(ctx context.Context, at *attempt, caps FlowCaps) error {
-	sealed, err := c.seal(flowBinding(at.flow, "request"), at.request)
-	if err != nil {
+	if err := c.sealRequest(&at.flow, at.request); err != nil {
 		return storeError("start", err)
 	}
-	at.flow.Request = sealed
 	caps.OpenPerUser, caps.OpenPerTenant = c.cfg.MaxOpenFlowsPerUser, c.cfg.MaxOpenFlowsPerTenant
 	return storeError("start", c.cfg.Store.CreateFlow(ctx, at.flow, caps))
 }
@@ -332,14 +330,13 @@ func (c *Connector) platformFailed(op string, a *adapter, err error) *Error {
 	class := classOf(err)
 	err = outbound.Redact(err) // an http.Client puts the whole address into its errors
 	e := &Error{Op: op, Platform: a.Name, Err: err}
-	if class == ClassReconnect && op == "credentials" {
-		class = ClassRefused // the account itself is refused: taken down, gone
-	}
 	switch class {
 	case ClassDenied:
 		e.Code, e.Message = CodeAccessDenied, a.DisplayName+" did not grant access."
 	case ClassRefused:
 		e.Code, e.Message = CodeCredentialsRefused, a.DisplayName+" refused what was typed. Check it and try again."
+	case ClassReconnect:
+		e.Code, e.Message = CodePlatformError, a.DisplayName+" did not accept what it was sent. Start again."
 	case ClassScopeMissing:
 		e.Code, e.Message = CodeScopeMissing, a.DisplayName+" did not grant a permission that is required. Connect again and leave all boxes ticked."
 	case ClassConfig:

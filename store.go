@@ -30,7 +30,8 @@ type Store interface {
 // FlowStore keeps flows.
 type FlowStore interface {
 	// CreateFlow stores a new flow. It must return [ErrTooMany], and store
-	// nothing, where a cap is reached; the count and the write are one step.
+	// nothing, where a cap is reached; the count and the write are one step. A
+	// flow whose id or handle is taken is [ErrConflict].
 	CreateFlow(ctx context.Context, flow Flow, caps FlowCaps) error
 
 	// ReadFlow returns the flow that key names, or [ErrNotFound].
@@ -40,14 +41,16 @@ type FlowStore interface {
 	// status from and the version next.Version, and returns it with the version
 	// incremented. Otherwise it must change nothing and return the stored flow
 	// and [ErrConflict]: of any number of concurrent moves from one version,
-	// exactly one succeeds.
+	// exactly one succeeds. A flow that the tenant does not have is
+	// [ErrNotFound]; a handle that is another flow's is [ErrConflict].
 	MoveFlow(ctx context.Context, from FlowStatus, next Flow) (Flow, error)
 
 	// CommitFlow does what [Commit] says, all or nothing, and returns the flow
 	// as stored. It must return the stored flow and [ErrConflict] as MoveFlow
 	// does; [ErrBusy] where the subject of the grant, or of one that the
 	// accounts join, is claimed; [ErrStale] where the grant or an account has
-	// changed since it was read. In each of these cases nothing is changed.
+	// changed since it was read. In each of these cases nothing is changed. An
+	// event whose id is taken is [ErrConflict].
 	CommitFlow(ctx context.Context, commit Commit) (Flow, error)
 
 	// ExpireFlows ends at most n flows whose ExpiresAt has passed: started,
@@ -172,21 +175,22 @@ type AccountStore interface {
 	// [ErrNotFound].
 	ReadAccount(ctx context.Context, key AccountKey) (Account, error)
 
-	// ListAccounts returns the tenant's accounts that match, newest first, and
-	// the cursor of the next page, empty on the last. A malformed cursor is
-	// [ErrNotFound].
+	// ListAccounts returns the tenant's accounts that match and the cursor of
+	// the next page, empty on the last: newest ConnectedAt first, then the
+	// larger ID. A malformed cursor is [ErrNotFound].
 	ListAccounts(ctx context.Context, tenant string, filter AccountFilter, page Page) ([]Account, string, error)
 
 	// WriteAccount replaces the stored account with the same tenant and ID if
 	// its version is one less than account.Version; otherwise [ErrStale], or
-	// [ErrNotFound].
+	// [ErrNotFound]. A key that is another account's is [ErrConflict].
 	WriteAccount(ctx context.Context, account Account, events []Event) error
 
 	// ReleaseAccount makes the account a tombstone: status disconnected, its
 	// own secret wiped, its events written. Where no live account is left on
 	// its grant, and the grant is not dead already, the grant becomes
 	// [GrantRevoking], due at once and taken from whoever held it, in the same
-	// step. Releasing a tombstone changes nothing and returns it.
+	// step. Releasing a tombstone changes nothing and returns it; an account
+	// that the tenant does not have is [ErrNotFound].
 	ReleaseAccount(ctx context.Context, tenant, id string, events []Event) (Released, error)
 }
 
@@ -282,7 +286,8 @@ type GrantStore interface {
 	// claim that ran out hands its own Prior on, so that what may have been
 	// sent, or is to be revoked, is not forgotten with the process that knew.
 	// Of concurrent claims for one grant at most one gets it; the others get no
-	// grant and no error.
+	// grant and no error. Those that are due longest come first; a Tenant
+	// without an ID asks for that tenant's only.
 	ClaimGrants(ctx context.Context, claim GrantClaim) ([]ClaimedGrant, error)
 
 	// MarkSent records, durably and before the first byte leaves, that the
@@ -294,7 +299,8 @@ type GrantStore interface {
 	// SettleGrant ends a claim. It must return [ErrStale] and change nothing
 	// where the generation is no longer settlement.Generation, or where the
 	// attempt does not hold the grant and the grant is not uncertain: a late
-	// answer counts as long as nothing newer was stored.
+	// answer counts as long as nothing newer was stored. A grant that the
+	// tenant does not have is [ErrNotFound].
 	SettleGrant(ctx context.Context, settlement Settlement) (Grant, error)
 }
 
@@ -384,8 +390,9 @@ type Settlement struct {
 	Wipe   bool
 
 	// AccountStatus, where set, becomes the status of the grant's live accounts.
-	// For each account whose status this changes, a copy of each event is
-	// written, with that account's id and the event id "ID.account id".
+	// For each account whose status this changes, and for no other, a copy of
+	// each event is written, with that account's id and the event id
+	// "ID.account id"; without AccountStatus none is.
 	AccountStatus AccountStatus
 	Events        []Event
 }
@@ -442,8 +449,9 @@ type ClientRecord struct {
 // EventStore is the outbox: events are written with the change that they tell
 // of, by the methods above, and delivered from here.
 type EventStore interface {
-	// ListEvents returns the tenant's events after cursor, oldest first, and
-	// the cursor to go on from.
+	// ListEvents returns the tenant's events after cursor, in the order in which
+	// they were written, and the cursor to go on from. A malformed cursor is
+	// [ErrNotFound].
 	ListEvents(ctx context.Context, tenant string, page Page) ([]Event, string, error)
 
 	// ClaimEvents claims at most n undelivered events for delivery. It must not

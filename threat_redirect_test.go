@@ -431,7 +431,7 @@ func TestThreat38_CodeAndError(t *testing.T) {
 		base, _, _ := strings.Cut(back, "?")
 		state := "state=" + stateOf(t, back)
 		return []string{
-			back + "&error=access_denied", back + "&error=", back + "&error", back + "&error_code=200",
+			back + "&error=access_denied", back + "&error=", back + "&error",
 			base + "?" + state, base + "?code=&" + state, base + "?code&" + state, base + "?code=&error=access_denied&" + state,
 		}
 	})

@@ -198,7 +198,7 @@ func TestThreat65_TypesPrintNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	xProvider := x.New(x.Options{ClientID: "id", ClientSecret: hidden})
-	facebookProvider := facebook.New(facebook.Options{AppID: "id", AppSecret: hidden})
+	facebookProvider := facebook.New(facebook.Options{AppID: "900000000000001", AppSecret: hidden})
 	cfg.Providers = []connect.Provider{xProvider, facebookProvider}
 	engine, err := connect.New(cfg)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/seed944197df/connect/selection"
 )
 
-// PagesHandler serves /ui/, the pages. It reads the path below /ui/ itself.
+// PagesHandler serves the pages: mount it at BaseURL's path + "/ui/".
 func (c *Connector) PagesHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ui/{$}", c.connectPage)
@@ -27,7 +27,14 @@ func (c *Connector) PagesHandler() http.Handler {
 	mux.HandleFunc("/ui/", func(w http.ResponseWriter, r *http.Request) {
 		c.errorPage(w, r, storeError("page", ErrNotFound))
 	})
-	return mux
+	mounted := http.StripPrefix(c.base.Path, mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, c.base.Path+"/ui/") {
+			mounted.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r) // Handler has stripped the path
+	})
 }
 
 func (c *Connector) render(w http.ResponseWriter, r *http.Request, status int, page pages.Page) {
@@ -245,7 +252,7 @@ func (c *Connector) showPicker(w http.ResponseWriter, r *http.Request, p Princip
 		Platform: at.adapter.DisplayName, Kinds: at.kindWords(),
 		Query: choice.Query, Cursor: choice.Cursor, Next: view.NextCursor, Problem: problem,
 		Self: c.url("/ui/pending/" + session), Action: c.url("/ui/pending/" + session + "/finalize"),
-		Token: c.formToken("finalize", session, p.Tenant, p.User), FormTargets: originsOf(view.ReturnURL),
+		Cancel: c.url("/ui/"), Token: c.formToken("finalize", session, p.Tenant, p.User), FormTargets: originsOf(view.ReturnURL),
 	}
 	page.Candidates, page.Elsewhere = at.cards(view, choice.IDs)
 	c.render(w, r, status, page)
@@ -329,34 +336,55 @@ func (c *Connector) credentialsPage(w http.ResponseWriter, r *http.Request) {
 		c.errorPage(w, r, err)
 		return
 	}
-	query, err := knownQuery(r, "method", "account_id", "return_url", "mode")
-	if err == nil {
-		err = c.checkReturn("start", query.Get("return_url"))
-	}
+	form, err := c.credentialsForm(r)
 	if err != nil {
 		c.errorPage(w, r, err)
 		return
 	}
-	c.showCredentials(w, r, p, nil)
+	c.showCredentials(w, r, p, form, nil)
 }
 
-func (c *Connector) showCredentials(w http.ResponseWriter, r *http.Request, p Principal, problem *Error) {
-	a, err := c.adapter("credentials", r.PathValue("platform"))
+// credentialsForm is what the address of a credentials form asks for.
+type credentialsForm struct {
+	adapter   *adapter
+	method    Method
+	accountID string
+	mode      Mode
+	returnURL string
+}
+
+// credentialsForm reads the address strictly, for the form and for its post.
+func (c *Connector) credentialsForm(r *http.Request) (*credentialsForm, error) {
+	const op = "credentials"
+	query, err := knownQuery(r, "method", "account_id", "return_url", "mode")
 	if err != nil {
-		c.errorPage(w, r, err)
-		return
+		return nil, err
 	}
-	method, ok := a.method(r.URL.Query().Get("method"), MethodCredentials)
-	if !ok {
-		c.errorPage(w, r, &Error{Code: CodeUnsupported, Op: "credentials", Platform: a.Name})
-		return
+	form := &credentialsForm{accountID: query.Get("account_id"), mode: Mode(query.Get("mode")), returnURL: c.cfg.DefaultReturnURL}
+	if query.Get("return_url") != "" {
+		form.returnURL = query.Get("return_url")
 	}
+	if err := c.checkReturn(op, form.returnURL); err != nil {
+		return nil, err
+	}
+	if form.adapter, err = c.adapter(op, r.PathValue("platform")); err != nil {
+		return nil, err
+	}
+	var ok bool
+	if form.method, ok = form.adapter.method(query.Get("method"), MethodCredentials); !ok {
+		return nil, &Error{Code: CodeUnsupported, Op: op, Platform: form.adapter.Name, Message: "The platform has no such method."}
+	}
+	return form, nil
+}
+
+func (c *Connector) showCredentials(w http.ResponseWriter, r *http.Request, p Principal, form *credentialsForm, problem *Error) {
+	a := form.adapter
 	page := pages.Credentials{
 		Platform: a.DisplayName, Action: c.url("/ui/credentials/"+a.Name) + rawQuery(r),
 		Token: c.formToken("credentials", a.Name, p.Tenant, p.User), Cancel: c.url("/ui/"),
-		FormTargets: originsOf(r.URL.Query().Get("return_url"), c.cfg.DefaultReturnURL),
+		FormTargets: originsOf(form.returnURL),
 	}
-	for _, f := range method.Fields {
+	for _, f := range form.method.Fields {
 		page.Fields = append(page.Fields, formField(f, r, problem))
 	}
 	status := http.StatusOK
@@ -398,33 +426,26 @@ func formField(f Field, r *http.Request, problem *Error) pages.Field {
 
 // credentialsPost connects with what was typed.
 func (c *Connector) credentialsPost(w http.ResponseWriter, r *http.Request) {
-	a, err := c.adapter("credentials", r.PathValue("platform"))
+	form, err := c.credentialsForm(r)
 	if err != nil {
 		c.errorPage(w, r, err)
 		return
 	}
-	p, err := c.pagePost(w, r, "credentials", a.Name)
+	p, err := c.pagePost(w, r, "credentials", form.adapter.Name)
 	if err != nil {
 		c.errorPage(w, r, err)
 		return
 	}
-	query := r.URL.Query()
-	req := CredentialsRequest{Platform: a.Name, Method: query.Get("method"), AccountID: query.Get("account_id"), Values: map[string]Secret{}}
-	method, _ := a.method(req.Method, MethodCredentials)
-	for _, f := range method.Fields {
+	req := CredentialsRequest{Platform: form.adapter.Name, Method: form.method.ID, AccountID: form.accountID, Values: map[string]Secret{}}
+	for _, f := range form.method.Fields {
 		req.Values[f.Name] = NewSecret(r.PostForm.Get(f.Name))
 	}
 	out, err := c.ConnectCredentials(r.Context(), p, req)
 	if err != nil {
-		c.showCredentials(w, r, p, asError(err))
+		c.showCredentials(w, r, p, form, asError(err))
 		return
 	}
-	mode := Mode(query.Get("mode"))
-	target := query.Get("return_url")
-	if target == "" {
-		target = c.cfg.DefaultReturnURL
-	}
-	seeOther(w, c.returnTo(flowRequest{Mode: mode, ReturnURL: target}, out))
+	seeOther(w, c.returnTo(flowRequest{Mode: form.mode, ReturnURL: form.returnURL}, out))
 }
 
 // resultPage is where a flow ends that has no return URL.
@@ -445,7 +466,7 @@ func (c *Connector) resultPage(w http.ResponseWriter, r *http.Request) {
 	case OutcomeConnected:
 		page.Accounts = c.resultAccounts(r, page.FlowID)
 	case OutcomeContinue:
-		page.CloseWindow = true
+		page.Unfinished = true
 	default:
 		page.Code = string(knownCode(query.Get("error")))
 	}

@@ -7,8 +7,7 @@ import (
 	"github.com/seed944197df/connect/selection"
 )
 
-// The types here are the JSON of the HTTP surface. They are apart from the Go
-// types, so that neither moves the other.
+// The types here are the JSON of the HTTP surface, field by field.
 
 type accountJSON struct {
 	ID                string            `json:"id"`
@@ -16,8 +15,8 @@ type accountJSON struct {
 	Kind              string            `json:"kind"`
 	PlatformAccountID string            `json:"platform_account_id"`
 	Name              string            `json:"name"`
-	Username          string            `json:"username"`
-	AvatarURL         string            `json:"avatar_url"`
+	Username          *string           `json:"username"`
+	AvatarURL         *string           `json:"avatar_url"`
 	Status            AccountStatus     `json:"status"`
 	GrantedScopes     []string          `json:"granted_scopes"`
 	GrantID           string            `json:"grant_id"`
@@ -28,8 +27,8 @@ type accountJSON struct {
 	TokenExpiresAt    *time.Time        `json:"token_expires_at"`
 	AdAccountIDs      []string          `json:"ad_account_ids"`
 	Metadata          json.RawMessage   `json:"metadata"`
-	Label             string            `json:"label"`
-	ConnectedBy       string            `json:"connected_by"`
+	Label             *string           `json:"label"`
+	ConnectedBy       *string           `json:"connected_by"`
 	ConnectedAt       time.Time         `json:"connected_at"`
 	UpdatedAt         time.Time         `json:"updated_at"`
 }
@@ -39,11 +38,11 @@ type accountJSON struct {
 func (account Account) MarshalJSON() ([]byte, error) {
 	out := accountJSON{
 		ID: account.ID, Platform: account.Platform, Kind: account.Kind, PlatformAccountID: account.PlatformID,
-		Name: account.Name, Username: account.Username, AvatarURL: account.AvatarURL,
+		Name: account.Name, Username: nullable(account.Username), AvatarURL: nullable(account.AvatarURL),
 		Status: account.Status, GrantedScopes: orEmpty(account.Scopes), GrantID: account.GrantID,
 		Client: account.Client, Target: account.Target, APIBaseURL: account.APIBaseURL,
-		Metadata: account.Metadata, Label: account.Label,
-		ConnectedBy: account.ConnectedBy, ConnectedAt: account.ConnectedAt, UpdatedAt: account.UpdatedAt,
+		Metadata: account.Metadata, Label: nullable(account.Label),
+		ConnectedBy: nullable(account.ConnectedBy), ConnectedAt: account.ConnectedAt, UpdatedAt: account.UpdatedAt,
 	}
 	if account.ParentID != "" {
 		out.ParentAccountID = &account.ParentID
@@ -92,7 +91,7 @@ type outcomeJSON struct {
 
 // MarshalJSON writes the outcome as the HTTP surface does. A ticket is for the
 // return URL alone and is left out.
-func (out *Outcome) MarshalJSON() ([]byte, error) {
+func (out Outcome) MarshalJSON() ([]byte, error) {
 	j := outcomeJSON{Status: out.Status, FlowID: out.FlowID, Platform: out.Platform, Accounts: out.Accounts, Session: out.Session, Error: out.Error}
 	if out.Status == OutcomePending {
 		j.ExpiresAt = &out.ExpiresAt
@@ -132,8 +131,8 @@ type candidateJSON struct {
 	ID         string  `json:"id"`
 	Kind       string  `json:"kind"`
 	Name       string  `json:"name"`
-	Username   string  `json:"username"`
-	AvatarURL  string  `json:"avatar_url"`
+	Username   *string `json:"username"`
+	AvatarURL  *string `json:"avatar_url"`
 	Parent     *string `json:"parent"`
 	Connected  bool    `json:"connected"`
 	AccountID  *string `json:"account_id"`
@@ -149,7 +148,7 @@ func (view *PendingSession) wire() pendingJSON {
 	}
 	for _, o := range view.Candidates {
 		j.Candidates = append(j.Candidates, candidateJSON{
-			ID: o.ID(), Kind: o.Kind, Name: o.Name, Username: o.Username, AvatarURL: o.AvatarURL, Parent: nullable(o.Parent),
+			ID: o.ID(), Kind: o.Kind, Name: o.Name, Username: nullable(o.Username), AvatarURL: nullable(o.AvatarURL), Parent: nullable(o.Parent),
 			Connected: o.AccountID != "", AccountID: nullable(o.AccountID), Selectable: o.Selectable(), Reason: nullable(o.Reason),
 		})
 	}
@@ -157,9 +156,17 @@ func (view *PendingSession) wire() pendingJSON {
 }
 
 type finalizedJSON struct {
-	Accounts  []Account `json:"accounts"`
-	Failed    []string  `json:"failed"`
-	ReturnURL string    `json:"return_url"`
+	Accounts  []Account    `json:"accounts"`
+	Failed    []failedJSON `json:"failed"`
+	ReturnURL string       `json:"return_url"`
+}
+
+// failedJSON is a chosen candidate that could not be connected. No platform
+// here needs a step of its own per account, so that all are connected or none.
+type failedJSON struct {
+	ID      string `json:"id"`
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
 }
 
 type disconnectedJSON struct {

@@ -166,6 +166,7 @@ type Result struct {
 	Again       string // where to try again; may be empty
 	FlowID      string // reference for support
 	CloseWindow bool   // the page is a popup that has done its work
+	Unfinished  bool   // consent was given, and the host must finish it
 }
 
 // Working is for a browser whose flow another request is finishing: it looks

@@ -141,7 +141,7 @@ func TestTitles(t *testing.T) {
 		"picker, single":     "Choose one Old Mill to connect \u2013 Acme",
 		"credentials, wrong": "Problem: Connect Old Mill \u2013 Acme",
 		"result":             "Old Mill is connected \u2013 Acme",
-		"result, error":      "Old Mill was not connected \u2013 Acme",
+		"result, error":      "Not connected: Old Mill \u2013 Acme",
 		"working":            "Connecting Old Mill \u2013 Acme",
 		"error":              "That did not work \u2013 Acme",
 	}

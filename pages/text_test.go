@@ -12,7 +12,7 @@ import (
 // errorCodes are the codes of the HTTP surface that may end a browser's flow.
 var errorCodes = []string{
 	"invalid_request", "unauthenticated", "forbidden", "not_found", "conflict", "expired", "used", "unknown_platform", "unsupported", "return_url_refused",
-	"identity_mismatch", "client_mismatch", "scope_missing", "access_denied", "platform_error", "rate_limited", "unavailable", "credentials_refused",
+	"identity_mismatch", "client_mismatch", "scope_missing", "access_denied", "platform_error", "rate_limited", "unavailable", "credentials_refused", "binding_mismatch", "nothing_to_connect",
 }
 
 var statuses = []string{"active", "limited", "token_expired", "reauth_required", "target_lost", "suspended", "disconnected"}

@@ -69,6 +69,52 @@ func (s *suite) testAuthorizationQuery(t *testing.T, u *url.URL, req connect.Aut
 	}
 }
 
+// refused tests which authorization responses are refusals. They come through
+// a browser, so none may cost a grant.
+func (s *suite) refused(t *testing.T, p connect.Refuser) {
+	t.Helper()
+	for _, query := range []url.Values{{}, {"state": {"s"}}, {"state": {"s"}, "code": {"c"}}} {
+		if class, _, refused := p.Refused(query); refused {
+			t.Errorf("a response of %d parameters without an error is refused as %q", len(query), class)
+		}
+	}
+	for _, code := range []string{"access_denied", "server_error", "temporarily_unavailable", "invalid_scope", canary} {
+		class, _, refused := p.Refused(url.Values{"state": {"s"}, "error": {code}})
+		switch {
+		case !refused:
+			t.Errorf("the error %s is no refusal", code)
+		case (code == "access_denied") != (class == connect.ClassDenied):
+			t.Errorf("the error %s is of class %q", code, class)
+		case class == "" || class == connect.ClassReconnect:
+			t.Errorf("the error %s is of class %q, which a response cannot have", code, class)
+		}
+	}
+	if _, _, refused := p.Refused(url.Values{"code": {"c"}, "error": {"access_denied"}}); !refused {
+		t.Error("an error beside a code is overlooked")
+	}
+}
+
+// malformed tests that what has no right shape stays here: a password that is
+// sent to nobody cannot be lost.
+func (s *suite) malformed(t *testing.T, p connect.Credentials) {
+	t.Helper()
+	const long = 1 << 20 // bytes
+	for name, text := range map[string]string{"nothing": "", "too much": strings.Repeat("a", long)} {
+		t.Run(name, func(t *testing.T) {
+			values := map[string]connect.Secret{}
+			for _, field := range s.method.Fields {
+				values[field.Name] = connect.NewSecret(text)
+			}
+			l := s.line(t, nil)
+			_, err := p.Login(t.Context(), s.env(l), connect.LoginRequest{Method: s.method.ID, Values: values})
+			wantError(t, err, nil, connect.ClassRefused)
+			if n := len(l.log.list); n > 0 {
+				t.Errorf("%d requests were sent, want none", n)
+			}
+		})
+	}
+}
+
 // connect tests what a person gets who allows everything.
 func (s *suite) connect(t *testing.T) {
 	t.Parallel()
@@ -182,7 +228,7 @@ func (s *suite) concurrent(t *testing.T) {
 			}
 			_ = s.Provider.Platform()
 			if p, ok := s.Provider.(connect.Lister); ok {
-				_, _ = p.List(t.Context(), env, tokens, "")
+				_, _ = p.List(t.Context(), env, tokens, connect.ListRequest{})
 			}
 			if p, ok := s.Provider.(connect.Classifier); ok {
 				_, _ = p.Classify(http.StatusUnauthorized, http.Header{}, []byte(`{}`))

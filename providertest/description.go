@@ -23,11 +23,37 @@ func testDescription(t *testing.T, p connect.Provider) {
 	if !platformName.MatchString(got.Name) || got.DisplayName == "" {
 		t.Errorf("Name %q must be 1 to 32 of a-z and 0-9, DisplayName must not be empty", got.Name)
 	}
+	testAliases(t, got)
+	testSettings(t, p)
 	testMethods(t, p, got.Methods)
 	testKinds(t, got.Kinds)
 	testHosts(t, got)
 	testBehaviour(t, p, got)
 	testConstant(t, p)
+}
+
+func testAliases(t *testing.T, got connect.Platform) {
+	t.Helper()
+	seen := map[string]bool{got.Name: true}
+	for _, alias := range got.Aliases {
+		if !platformName.MatchString(alias) || seen[alias] {
+			t.Errorf("alias %q must be 1 to 32 of a-z and 0-9, and another name than the rest", alias)
+		}
+		seen[alias] = true
+	}
+}
+
+// testSettings tests that the provider accepts its own: what it was made with
+// works against the platform.
+func testSettings(t *testing.T, p connect.Provider) {
+	t.Helper()
+	checker, ok := p.(connect.Checker)
+	if !ok {
+		return
+	}
+	if err := checker.Check(); err != nil {
+		t.Errorf("Check refuses the provider: %v", err)
+	}
 }
 
 func testMethods(t *testing.T, p connect.Provider, methods []connect.Method) {
@@ -151,6 +177,7 @@ func testConstant(t *testing.T, p connect.Provider) {
 	}
 	clear(spoiled.Methods)
 	clear(spoiled.Kinds)
+	clear(spoiled.Aliases)
 	clear(spoiled.Hosts)
 	clear(spoiled.Denials)
 	if before != fmt.Sprintf("%+v", p.Platform()) {

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/seed944197df/connect"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 const (
@@ -50,7 +49,7 @@ func (s *suite) list(t *testing.T, p connect.Lister) {
 	found := 0
 	cursors := map[string]bool{}
 	for cursor := ""; ; {
-		page, err := p.List(t.Context(), env, tokens, cursor)
+		page, err := p.List(t.Context(), env, tokens, connect.ListRequest{Cursor: cursor})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,12 +71,14 @@ func (s *suite) list(t *testing.T, p connect.Lister) {
 		t.Error("the person allowed everything, and there is no candidate")
 	}
 	for _, g := range rubbish() {
-		if _, err := p.List(t.Context(), s.env(s.spoiled(t, g.answer)), tokens, ""); err != nil {
+		if _, err := p.List(t.Context(), s.env(s.spoiled(t, g.answer)), tokens, connect.ListRequest{}); err != nil {
 			t.Run(g.name, func(t *testing.T) { wantError(t, err, s.secretsOf(tokens)) })
 		}
 	}
-	if _, err := p.List(t.Context(), env, tokens, "not a cursor of this provider"); err != nil {
-		wantError(t, err, s.secretsOf(tokens))
+	for _, req := range []connect.ListRequest{{Cursor: "not a cursor of this provider"}, {Parent: "not an id of this platform"}} {
+		if _, err := p.List(t.Context(), env, tokens, req); err != nil {
+			wantError(t, err, s.secretsOf(tokens))
+		}
 	}
 }
 
@@ -184,7 +185,7 @@ func unlike(token connect.Secret) connect.Secret {
 	if strings.HasSuffix(text, last) {
 		last = "B"
 	}
-	return tokencrypt.NewSecret(text[:len(text)-1] + last)
+	return connect.NewSecret(text[:len(text)-1] + last)
 }
 
 // sign tests that a request is authorized and otherwise left alone.

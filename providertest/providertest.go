@@ -32,7 +32,6 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 // Config says what to test. Provider and Platform are required, and Consent or
@@ -97,13 +96,20 @@ type suite struct {
 }
 
 func (s *suite) run(t *testing.T) {
-	if s.method.Type == connect.MethodOAuth {
-		if s.Consent == nil {
-			t.Fatal("providertest: Config.Consent is required for an OAuth method")
-		}
-		s.begin(t)
-	} else if s.Login == nil {
+	switch {
+	case s.method.Type == connect.MethodOAuth && s.Consent == nil:
+		t.Fatal("providertest: Config.Consent is required for an OAuth method")
+	case s.method.Type == connect.MethodCredentials && s.Login == nil:
 		t.Fatal("providertest: Config.Login is required for a credentials method")
+	case s.method.Type == connect.MethodOAuth:
+		s.begin(t)
+		if p, ok := s.Provider.(connect.Refuser); ok {
+			t.Run("refused", func(t *testing.T) { s.refused(t, p) })
+		}
+	default:
+		if p, ok := s.Provider.(connect.Credentials); ok {
+			t.Run("malformed", func(t *testing.T) { s.malformed(t, p) })
+		}
 	}
 	// A group, which ends before anything is revoked: that may reach all that
 	// the person gave.
@@ -210,7 +216,7 @@ func (s *suite) authRequest() connect.AuthRequest {
 	return connect.AuthRequest{
 		Method:   s.method.ID,
 		State:    random(191)[:255],
-		Verifier: tokencrypt.NewSecret(random(32)),
+		Verifier: connect.NewSecret(random(32)),
 		Scopes:   slices.Clone(s.method.DefaultScopes),
 		Input:    maps.Clone(s.Input),
 	}

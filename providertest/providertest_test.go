@@ -2,10 +2,12 @@ package providertest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,11 +17,11 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/providers/bluesky"
 	"github.com/seed944197df/connect/providers/facebook"
 	"github.com/seed944197df/connect/providers/x"
 	"github.com/seed944197df/connect/providertest"
 	"github.com/seed944197df/connect/sandbox"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 const (
@@ -31,6 +33,9 @@ const (
 // sandbox.
 func config(t *testing.T, platform string, provider connect.Provider) providertest.Config {
 	t.Helper()
+	if platform == "bluesky" {
+		return credentials(t, provider)
+	}
 	handler, err := sandbox.New(sandbox.Options{Clients: map[string]sandbox.Client{
 		platform: {ID: id, Secret: secret, RedirectURIs: []string{"https://app.example.com/connect/callback/" + platform}},
 	}})
@@ -46,12 +51,43 @@ func config(t *testing.T, platform string, provider connect.Provider) providerte
 	}
 }
 
+// credentials returns one for Bluesky, whose people type an app password that
+// the sandbox shows on its first page.
+func credentials(t *testing.T, provider connect.Provider) providertest.Config {
+	t.Helper()
+	handler, err := sandbox.New(sandbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	r.Header.Set("Accept", "application/json")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	var page struct {
+		Bluesky struct {
+			AppPassword string `json:"app_password"`
+		} `json:"bluesky"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || page.Bluesky.AppPassword == "" {
+		t.Fatalf("the sandbox shows no app password: %v", err)
+	}
+	return providertest.Config{
+		Provider: provider,
+		Platform: providertest.FromHandler(handler),
+		Hosts:    []string{"pds.sandbox.test"},
+		Login: map[string]connect.Secret{
+			"identifier":   connect.NewSecret("ada.sandbox.test"),
+			"app_password": connect.NewSecret(page.Bluesky.AppPassword),
+		},
+	}
+}
+
 func newX() *x.Provider {
-	return x.New(x.Options{ClientID: id, ClientSecret: tokencrypt.NewSecret(secret)})
+	return x.New(x.Options{ClientID: id, ClientSecret: connect.NewSecret(secret)})
 }
 
 func newFacebook() *facebook.Provider {
-	return facebook.New(facebook.Options{AppID: id, AppSecret: tokencrypt.NewSecret(secret)})
+	return facebook.New(facebook.Options{AppID: id, AppSecret: connect.NewSecret(secret)})
 }
 
 // flawed is X with a flaw: what is not nil replaces the method.
@@ -113,15 +149,31 @@ func (f *flawed) Classify(status int, header http.Header, body []byte) (connect.
 type flawedPages struct {
 	*facebook.Provider
 
-	list func(*connect.Tokens, connect.CandidatePage) connect.CandidatePage
-	sign func(*connect.Tokens, *http.Request)
+	list    func(*connect.Tokens, connect.CandidatePage) connect.CandidatePage
+	sign    func(*connect.Tokens, *http.Request)
+	refused func(url.Values) (connect.ErrorClass, string, bool)
+	check   func() error
 }
 
-func (f *flawedPages) List(ctx context.Context, env connect.Env, tokens *connect.Tokens, cursor string) (connect.CandidatePage, error) {
-	if f.list != nil {
-		cursor = ""
+func (f *flawedPages) Check() error {
+	if f.check != nil {
+		return f.check()
 	}
-	page, err := f.Provider.List(ctx, env, tokens, cursor)
+	return f.Provider.Check()
+}
+
+func (f *flawedPages) Refused(query url.Values) (connect.ErrorClass, string, bool) {
+	if f.refused != nil {
+		return f.refused(query)
+	}
+	return f.Provider.Refused(query)
+}
+
+func (f *flawedPages) List(ctx context.Context, env connect.Env, tokens *connect.Tokens, req connect.ListRequest) (connect.CandidatePage, error) {
+	if f.list != nil {
+		req.Cursor = ""
+	}
+	page, err := f.Provider.List(ctx, env, tokens, req)
 	if err == nil && f.list != nil {
 		page = f.list(tokens, page)
 	}
@@ -134,6 +186,25 @@ func (f *flawedPages) Sign(env connect.Env, tokens *connect.Tokens, r *http.Requ
 		f.sign(tokens, r)
 	}
 	return err
+}
+
+// flawedLogin is Bluesky with a flaw.
+type flawedLogin struct {
+	*bluesky.Provider
+
+	login func(context.Context, connect.Env, connect.LoginRequest) (*connect.Tokens, error)
+}
+
+func (f *flawedLogin) Login(ctx context.Context, env connect.Env, req connect.LoginRequest) (*connect.Tokens, error) {
+	return f.login(ctx, env, req)
+}
+
+func loggingIn(f func(context.Context, connect.Env, connect.LoginRequest) (*connect.Tokens, error)) connect.Provider {
+	return &flawedLogin{Provider: bluesky.New(nil), login: f}
+}
+
+func refusing(f func(url.Values) (connect.ErrorClass, string, bool)) connect.Provider {
+	return &flawedPages{Provider: newFacebook(), refused: f}
 }
 
 // reclass returns err as one of the class, whatever it was.
@@ -190,6 +261,8 @@ func flaws() map[string]flaw {
 		"revokes nothing":         {"x", described(func(p *connect.Platform) { p.Revokes = connect.ReachNothing }), "description"},
 		"changing description":    {"x", described(func(p *connect.Platform) { p.CodeTTL += time.Duration(counter.Add(1)) }), "description"},
 		"shared description":      {"x", described(func(p *connect.Platform) { *p = once }), "description"},
+		"alias of its own name":   {"x", described(func(p *connect.Platform) { p.Aliases = []string{p.Name} }), "description"},
+		"settings refused":        {"facebook", &flawedPages{Provider: newFacebook(), check: func() error { return errors.New("flawed") }}, "description"},
 		"undeclared host":         {"x", described(func(p *connect.Platform) { p.Hosts, p.APIBaseURL = []string{"api.x.example"}, "" }), "oauth/grant/connect"},
 
 		"verifier in the URL": {"x", beginning(func(verifier string, query url.Values) { query.Set("scope", query.Get("scope")+" "+verifier) }), "oauth/begin"},
@@ -265,6 +338,70 @@ func flaws() map[string]flaw {
 			return nil
 		}}, "oauth/revoke/HTML_at_503"},
 		"every failure of the API kills": {"x", &flawed{Provider: newX(), classify: func(int) (connect.ErrorClass, bool) { return connect.ClassReconnect, true }}, "oauth/grant/classify"},
+
+		"everything is a refusal": {"facebook", refusing(func(url.Values) (connect.ErrorClass, string, bool) {
+			return connect.ClassDenied, "", true
+		}), "oauth/refused"},
+		"nothing is a refusal": {"facebook", refusing(func(url.Values) (connect.ErrorClass, string, bool) {
+			return "", "", false
+		}), "oauth/refused"},
+		"no is an outage": {"facebook", refusing(func(query url.Values) (connect.ErrorClass, string, bool) {
+			return connect.ClassRetry, "", query.Has("error")
+		}), "oauth/refused"},
+		"every error is a no": {"facebook", refusing(func(query url.Values) (connect.ErrorClass, string, bool) {
+			return connect.ClassDenied, "", query.Has("error")
+		}), "oauth/refused"},
+		"error kills": {"facebook", refusing(func(query url.Values) (connect.ErrorClass, string, bool) {
+			if query.Get("error") == "access_denied" {
+				return connect.ClassDenied, "", true
+			}
+			return connect.ClassReconnect, "", query.Has("error")
+		}), "oauth/refused"},
+		"code hides an error": {"facebook", refusing(func(query url.Values) (connect.ErrorClass, string, bool) {
+			if query.Has("code") {
+				return "", "", false
+			}
+			return newFacebook().Refused(query)
+		}), "oauth/refused"},
+
+		"sends whatever is typed": {"bluesky", loggingIn(func(ctx context.Context, env connect.Env, req connect.LoginRequest) (*connect.Tokens, error) {
+			if tokens, err := bluesky.New(nil).Login(ctx, env, req); err == nil {
+				return tokens, nil
+			}
+			r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://pds.sandbox.test/", strings.NewReader(req.Values["app_password"].Reveal()))
+			if err != nil {
+				return nil, err
+			}
+			if resp, err := env.HTTP.Do(r); err == nil {
+				_ = resp.Body.Close()
+			}
+			return nil, &connect.ProviderError{Class: connect.ClassRefused}
+		}), "app_password/malformed"},
+		"malformed is an outage": {"bluesky", loggingIn(func(ctx context.Context, env connect.Env, req connect.LoginRequest) (*connect.Tokens, error) {
+			tokens, err := bluesky.New(nil).Login(ctx, env, req)
+			return tokens, reclass(err, connect.ClassRetry)
+		}), "app_password/malformed"},
+		"password in an error": {"bluesky", loggingIn(func(ctx context.Context, env connect.Env, req connect.LoginRequest) (*connect.Tokens, error) {
+			tokens, err := bluesky.New(nil).Login(ctx, env, req)
+			if err != nil {
+				err = fmt.Errorf("login with %s: %w", req.Values["app_password"].Reveal(), err)
+			}
+			return tokens, err
+		}), "app_password/grant/connect_fails"},
+		"every failed login kills": {"bluesky", loggingIn(func(ctx context.Context, env connect.Env, req connect.LoginRequest) (*connect.Tokens, error) {
+			tokens, err := bluesky.New(nil).Login(ctx, env, req)
+			return tokens, reclass(err, connect.ClassReconnect)
+		}), "app_password/grant/connect_fails"},
+		"login deaf to its context": {"bluesky", loggingIn(func(ctx context.Context, env connect.Env, req connect.LoginRequest) (*connect.Tokens, error) {
+			return bluesky.New(nil).Login(context.WithoutCancel(ctx), env, req)
+		}), "app_password/grant/deadline"},
+		"login without a candidate": {"bluesky", loggingIn(func(ctx context.Context, env connect.Env, req connect.LoginRequest) (*connect.Tokens, error) {
+			tokens, err := bluesky.New(nil).Login(ctx, env, req)
+			if err == nil {
+				tokens.Self = nil
+			}
+			return tokens, err
+		}), "app_password/grant/connect"},
 
 		"endless list": {"facebook", &flawedPages{Provider: newFacebook(), list: func(_ *connect.Tokens, page connect.CandidatePage) connect.CandidatePage {
 			page.Next = "again"
@@ -349,7 +486,7 @@ func runFlaws(t *testing.T, names []string, part string) string {
 
 func TestSuiteAcceptsProviders(t *testing.T) {
 	t.Parallel()
-	for _, provider := range []connect.Provider{newX(), newFacebook()} {
+	for _, provider := range []connect.Provider{newX(), newFacebook(), bluesky.New(nil)} {
 		platform := provider.Platform().Name
 		t.Run(platform, func(t *testing.T) {
 			t.Parallel()

@@ -57,8 +57,8 @@ type Multiple map[string]bool
 
 // Decide returns what the rule connects without a question. It returns false
 // where a person must choose: several candidates under [Ask], or none that is
-// selectable. complete says that offered is the whole list; under [Ask] a
-// single candidate of an incomplete list is still a question.
+// selectable. complete says that offered is the whole list; only [First] can
+// decide on a part of it.
 func Decide(rule Rule, offered []Candidate, complete bool, multiple Multiple) ([]Candidate, bool) {
 	selectable := only(offered, Candidate.Selectable)
 	switch {
@@ -66,7 +66,7 @@ func Decide(rule Rule, offered []Candidate, complete bool, multiple Multiple) ([
 		return nil, false
 	case rule == First:
 		return selectable[:1], true
-	case rule == All:
+	case rule == All && complete:
 		return oneOfSingleKinds(selectable, multiple), true
 	case complete && len(offered) == 1:
 		return selectable, true

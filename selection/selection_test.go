@@ -63,6 +63,7 @@ func TestDecide(t *testing.T) {
 		{name: "first takes the first that can be chosen", rule: selection.First, offered: []selection.Candidate{blocked("1"), page("2"), page("3")}, want: []string{"page:2"}},
 		{name: "all takes what can be chosen", rule: selection.All, offered: []selection.Candidate{page("1"), blocked("2"), page("3")}, want: []string{"page:1", "page:3"}},
 		{name: "all takes one of a kind that allows one", rule: selection.All, offered: []selection.Candidate{profile("1"), page("1"), profile("2"), page("2")}, want: []string{"profile:1", "page:1", "page:2"}},
+		{name: "all of a list that goes on is a question", rule: selection.All, offered: []selection.Candidate{page("1"), page("2")}, partial: true, question: true},
 		{name: "only blocked ones are a question under every rule", rule: selection.All, offered: []selection.Candidate{blocked("1")}, question: true},
 		{name: "nothing offered is a question", rule: selection.First, question: true},
 	}

@@ -10,6 +10,8 @@ import (
 	"html/template"
 	"io"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -20,8 +22,9 @@ import (
 // host is an application with two customers. A browser signs in with one
 // click; a program sends an API key.
 type host struct {
-	engine *connect.Connector
-	origin string
+	engine  *connect.Connector
+	origin  string
+	sandbox string // its origin
 
 	mu       sync.Mutex // guards sessions
 	sessions map[string]connect.Principal
@@ -35,8 +38,8 @@ var users = map[string]string{"acme": "alice", "globex": "bob"}
 // apiKeys are the demo keys. They stand for a whole tenant.
 var apiKeys = map[string]string{"demo-acme": "acme", "demo-globex": "globex"}
 
-func newHost(origin string) *host {
-	return &host{origin: origin, sessions: map[string]connect.Principal{}}
+func newHost(origin, sandbox string) *host {
+	return &host{origin: origin, sandbox: sandbox, sessions: map[string]connect.Principal{}}
 }
 
 func (h *host) routes() http.Handler {
@@ -111,6 +114,7 @@ var homePage = template.Must(template.New("home").Parse(homeHTML))
 // view is what the host's page shows.
 type view struct {
 	Tenant, User string
+	Sandbox      string // where its people and passwords are
 	Notice       string
 	Accounts     []accountView
 }
@@ -137,19 +141,29 @@ func (h *host) home(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The accounts cannot be read right now.", http.StatusServiceUnavailable)
 		return
 	}
-	v := view{Tenant: p.Tenant, User: p.User, Notice: notice(r)}
+	v := view{Tenant: p.Tenant, User: p.User, Sandbox: h.sandbox, Notice: notice(r.URL.Query())}
 	for _, account := range accounts {
 		v.Accounts = append(v.Accounts, h.call(r.Context(), account))
 	}
 	_ = homePage.Execute(w, v)
 }
 
-// notice tells how a flow ended; what it says comes from a fixed list.
-func notice(r *http.Request) string {
-	switch r.URL.Query().Get("status") {
+var errorCode = regexp.MustCompile(`^[a-z_]{1,40}$`)
+
+// notice tells how a flow ended. Anybody can make a link to this page, so that
+// it repeats nothing but a code.
+func notice(query url.Values) string {
+	switch query.Get("status") {
 	case "connected":
 		return "Connected."
+	case "pending":
+		return "Waiting for a choice: GET /connect/pending/{session} lists it, POST …/finalize ends it."
+	case "continue":
+		return "Waiting for your backend: POST /connect/complete with the ticket."
 	case "error":
+		if code := query.Get("error"); errorCode.MatchString(code) {
+			return "Nothing was connected: " + code + ". You can try again."
+		}
 		return "Nothing was connected. You can try again."
 	default:
 		return ""

@@ -13,17 +13,21 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/pages"
 	"github.com/seed944197df/connect/sandbox"
 	"github.com/seed944197df/connect/sqlitestore"
+	"github.com/seed944197df/connect/tokencrypt"
 )
 
 // settings are the flags.
@@ -42,6 +46,10 @@ func main() {
 		return nil
 	})
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "quickstart: %q is not a flag; see -help\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, s, func(url string) { fmt.Println("quickstart is ready: " + url) })
 	stop()
@@ -52,7 +60,7 @@ func main() {
 }
 
 // run serves until ctx ends. It calls ready with the host's URL once both
-// servers answer.
+// addresses take connections.
 func run(ctx context.Context, s settings, ready func(url string)) error {
 	app, err := listen(ctx, s.addr, "-addr")
 	if err != nil {
@@ -75,34 +83,41 @@ func run(ctx context.Context, s settings, ready func(url string)) error {
 		return err
 	}
 	defer store.Close()
-	offer := offerings(origin)
+	offer, err := offerings(origin)
+	if err != nil {
+		return err
+	}
 	platforms, err := sandbox.New(sandbox.Options{Clients: offer.sandboxClients, StateFile: s.db + ".sandbox"})
 	if err != nil {
 		return err
 	}
-
-	if len(offer.sandboxed) == 0 {
-		boxOrigin = "" // every platform is the real one
+	h := newHost(origin, boxOrigin)
+	if h.engine, err = newEngine(h, offer, store, keys, s.returnOrigins); err != nil {
+		return err
 	}
-	h := newHost(origin)
-	engine, err := connect.New(connect.Config{
-		BaseURL:                origin + "/connect",
+	ready(origin + "/")
+	return serve(ctx, h.engine, server{app, h.routes()}, server{box, platforms})
+}
+
+// newEngine composes the engine: this is what a host writes.
+func newEngine(h *host, offer offer, store connect.Store, keys *tokencrypt.Keyring, returnOrigins []string) (*connect.Connector, error) {
+	rewrite := h.sandbox
+	if len(offer.sandboxed) == 0 {
+		rewrite = "" // every platform is the real one
+	}
+	return connect.New(connect.Config{
+		BaseURL:                h.origin + "/connect",
 		Store:                  store,
 		Keys:                   keys,
 		Providers:              offer.providers,
 		Authenticate:           h.authenticate,
-		ReturnOrigins:          append(s.returnOrigins, origin),
-		DefaultReturnURL:       origin + "/",
-		UnsafeRewriteHost:      boxOrigin,
+		ReturnOrigins:          append(returnOrigins, h.origin),
+		DefaultReturnURL:       h.origin + "/",
+		Theme:                  pages.Theme{ProductName: "Quickstart"},
+		Logger:                 slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		UnsafeRewriteHost:      rewrite,
 		UnsafeRewritePlatforms: offer.sandboxed,
 	})
-	if err != nil {
-		return err
-	}
-	h.engine = engine
-	go engine.Run(ctx)
-	ready(origin + "/")
-	return serve(ctx, engine, server{app, h.routes()}, server{box, platforms})
 }
 
 func listen(ctx context.Context, addr, name string) (net.Listener, error) {
@@ -124,8 +139,12 @@ type server struct {
 }
 
 // serve answers until ctx ends or a server fails, then lets what is under way
-// finish.
+// finish: requests first, then the engine, whose store closes last.
 func serve(ctx context.Context, engine *connect.Connector, servers ...server) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var background sync.WaitGroup
+	background.Go(func() { _ = engine.Run(ctx) })
 	failed := make(chan error, len(servers))
 	var running []*http.Server
 	for _, s := range servers {
@@ -138,13 +157,14 @@ func serve(ctx context.Context, engine *connect.Connector, servers ...server) er
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	err = errors.Join(err, engine.Close(ctx))
+	cancel()
+	ending, end := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer end()
 	for _, srv := range running {
-		err = errors.Join(err, srv.Shutdown(ctx))
+		err = errors.Join(err, srv.Shutdown(ending))
 	}
-	return err
+	background.Wait()
+	return errors.Join(err, engine.Close(ending))
 }
 
 // environment names the variable of a platform's setting.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providers/bluesky"
@@ -23,31 +24,48 @@ type offer struct {
 
 // offerings uses the real platform where the environment has a client for it,
 // and the sandbox's own client everywhere else.
-func offerings(origin string) offer {
+func offerings(origin string) (offer, error) {
 	o := offer{sandboxClients: map[string]sandbox.Client{}}
-	xID, xSecret := o.client("x", origin)
-	appID, appSecret := o.client("facebook", origin)
+	xClient, xErr := o.client("x", origin)
+	metaApp, metaErr := o.client("facebook", origin)
+	if err := errors.Join(xErr, metaErr, o.bluesky()); err != nil {
+		return o, err
+	}
 	o.providers = []connect.Provider{
-		x.New(x.Options{ClientID: xID, ClientSecret: xSecret}),
-		facebook.New(facebook.Options{AppID: appID, AppSecret: appSecret}),
+		x.New(x.Options{ClientID: xClient.ID, ClientSecret: connect.NewSecret(xClient.Secret)}),
+		facebook.New(facebook.Options{AppID: metaApp.ID, AppSecret: connect.NewSecret(metaApp.Secret)}),
 		bluesky.New(nil),
 	}
-	if os.Getenv("CONNECT_BLUESKY") != "real" { // an app password needs no client
-		o.sandboxed = append(o.sandboxed, "bluesky")
-	}
-	return o
+	return o, nil
 }
 
-// client returns a platform's client id and secret.
-func (o *offer) client(platform, origin string) (id string, secret connect.Secret) {
-	id, value := environment(platform, "CLIENT_ID"), environment(platform, "CLIENT_SECRET")
-	if id != "" && value != "" {
-		return id, tokencrypt.NewSecret(value)
+// client returns a platform's client.
+func (o *offer) client(platform, origin string) (sandbox.Client, error) {
+	id, secret := environment(platform, "CLIENT_ID"), environment(platform, "CLIENT_SECRET")
+	if id != "" && secret != "" {
+		return sandbox.Client{ID: id, Secret: secret}, nil
+	}
+	if id != "" || secret != "" {
+		name := "CONNECT_" + strings.ToUpper(platform)
+		return sandbox.Client{}, fmt.Errorf("set both %s_CLIENT_ID and %s_CLIENT_SECRET for the real platform, or neither", name, name)
 	}
 	registered := sandbox.Client{ID: "900000000000001", Secret: "sandbox-secret-of-" + platform, RedirectURIs: []string{origin + "/connect/callback/" + platform}}
 	o.sandboxed = append(o.sandboxed, platform)
 	o.sandboxClients[platform] = registered
-	return registered.ID, tokencrypt.NewSecret(registered.Secret)
+	return registered, nil
+}
+
+// bluesky needs no client for an app password, only a word on which one.
+func (o *offer) bluesky() error {
+	switch which := os.Getenv("CONNECT_BLUESKY"); which {
+	case "real":
+		return nil
+	case "", "sandbox":
+		o.sandboxed = append(o.sandboxed, "bluesky")
+		return nil
+	default:
+		return fmt.Errorf(`CONNECT_BLUESKY is %q; set it to "real" or leave it`, which)
+	}
 }
 
 // keyring reads the key ring beside the database, or makes one for a new

@@ -20,6 +20,7 @@
 package bluesky
 
 import (
+	"errors"
 	"time"
 
 	"github.com/seed944197df/connect"
@@ -42,8 +43,7 @@ const (
 )
 
 // Options changes what [New] returns. Both are https origins: scheme and host
-// name, nothing else. A login fails with [connect.ClassConfig] where one is
-// not.
+// name, nothing else; [Provider.Check] refuses what is not.
 type Options struct {
 	// EntrywayHost is asked where a person types an e-mail address and no PDS.
 	// It is trusted to say whose address that is.
@@ -57,31 +57,52 @@ type Options struct {
 // Provider is the Bluesky adapter. Create it with [New]. It is safe for
 // concurrent use.
 type Provider struct {
-	entryway string
-	plc      string
+	entryway string // origin
+	plc      string // origin
 }
 
 var (
 	_ connect.Provider    = (*Provider)(nil)
+	_ connect.Checker     = (*Provider)(nil)
 	_ connect.Credentials = (*Provider)(nil)
 	_ connect.Refresher   = (*Provider)(nil)
 	_ connect.Revoker     = (*Provider)(nil)
 	_ connect.Classifier  = (*Provider)(nil)
 )
 
-// New returns the adapter. opts may be nil.
+// New returns the adapter. opts may be nil. What is wrong with it is for
+// [connect.New] to say: see [Provider.Check].
 func New(opts *Options) *Provider {
-	p := &Provider{entryway: defaultEntryway, plc: defaultPLC}
 	if opts == nil {
-		return p
+		opts = &Options{}
 	}
-	if opts.EntrywayHost != "" {
-		p.entryway = opts.EntrywayHost
+	return &Provider{
+		entryway: originOr(opts.EntrywayHost, defaultEntryway),
+		plc:      originOr(opts.PLCURL, defaultPLC),
 	}
-	if opts.PLCURL != "" {
-		p.plc = opts.PLCURL
+}
+
+// originOr returns text as [parseOrigin] does, unchanged where it is none, and
+// fallback where it is empty.
+func originOr(text, fallback string) string {
+	if text == "" {
+		return fallback
 	}
-	return p
+	if origin, ok := parseOrigin(text); ok {
+		return origin
+	}
+	return text
+}
+
+// Check implements [connect.Checker].
+func (p *Provider) Check() error {
+	if _, ok := parseOrigin(p.entryway); !ok {
+		return errors.New("bluesky: Options.EntrywayHost must be an https origin; leave it empty for " + defaultEntryway)
+	}
+	if _, ok := parseOrigin(p.plc); !ok {
+		return errors.New("bluesky: Options.PLCURL must be an https origin; leave it empty for " + defaultPLC)
+	}
+	return nil
 }
 
 // Platform describes Bluesky. There are no clients, scopes or hosts common to

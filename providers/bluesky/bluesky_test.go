@@ -1,6 +1,7 @@
 package bluesky_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -56,5 +57,36 @@ func TestPlatformIsACopy(t *testing.T) {
 	p.Platform().Methods[0].Fields[0].Name = "changed"
 	if got := p.Platform().Methods[0].Fields[0].Name; got != "identifier" {
 		t.Errorf("the field is %q", got)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		opts *bluesky.Options
+		want string // in the error; empty: none
+	}{
+		{"none", nil, ""},
+		{"defaults", &bluesky.Options{}, ""},
+		{"origins", &bluesky.Options{EntrywayHost: "https://entry.test", PLCURL: "https://PLC.test/"}, ""},
+		{"PLC over http", &bluesky.Options{PLCURL: "http://plc.test"}, "Options.PLCURL"},
+		{"PLC without a scheme", &bluesky.Options{PLCURL: "plc.test"}, "Options.PLCURL"},
+		{"PLC with a user", &bluesky.Options{PLCURL: "https://u:canary@plc.test"}, "Options.PLCURL"},
+		{"entryway over http", &bluesky.Options{EntrywayHost: "http://entry.test"}, "Options.EntrywayHost"},
+		{"entryway with a path", &bluesky.Options{EntrywayHost: "https://entry.test/x"}, "Options.EntrywayHost"},
+		{"entryway with a port", &bluesky.Options{EntrywayHost: "https://entry.test:8443"}, "Options.EntrywayHost"},
+		{"entryway without a host", &bluesky.Options{EntrywayHost: "https://"}, "Options.EntrywayHost"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			err := bluesky.New(tc.opts).Check()
+			switch {
+			case tc.want == "" && err != nil:
+				t.Error(err)
+			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "canary")):
+				t.Errorf("the error is %v, want one that names %s and quotes nothing", err, tc.want)
+			}
+		})
 	}
 }

@@ -1,7 +1,6 @@
 package bluesky
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
 )
 
 // maxRetryAfter bounds what a server may ask for. Bluesky's longest limit is
@@ -74,7 +74,7 @@ func errorName(body []byte) string {
 	var e struct {
 		Error string `json:"error"`
 	}
-	if json.Unmarshal(body, &e) != nil || !xrpcName.MatchString(e.Error) {
+	if strictjson.Decode(body, &e) != nil || !xrpcName.MatchString(e.Error) {
 		return ""
 	}
 	return e.Error

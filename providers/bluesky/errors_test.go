@@ -74,7 +74,7 @@ func TestErrors(t *testing.T) {
 
 func TestClassifyOtherBodies(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"", "<html>ExpiredToken</html>", `{"error":7}`, `{"error":"ExpiredToken"`, `["ExpiredToken"]`} {
+	for _, body := range []string{"", "<html>ExpiredToken</html>", `{"error":7}`, `{"error":"ExpiredToken"`, `["ExpiredToken"]`, `{"error":"ExpiredToken","Error":"ExpiredToken"}`} {
 		for _, status := range []int{400, 401, 403} {
 			if class, ok := bluesky.New(nil).Classify(status, nil, []byte(body)); ok {
 				t.Errorf("%d %s: %s, want nothing", status, body, class)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
 	"github.com/seed944197df/connect"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 // Limits of what a person may type, in bytes, checked before any of it is
@@ -67,7 +66,7 @@ func (f *form) setPassword(typed string) error {
 	if !appPassword.MatchString(typed) {
 		return refused("not_an_app_password", "the password is not an app password")
 	}
-	f.password = tokencrypt.NewSecret(typed)
+	f.password = connect.NewSecret(typed)
 	return nil
 }
 

@@ -34,15 +34,11 @@ type directory struct {
 	dns *net.Resolver // nil is net's default
 }
 
-func (p *Provider) directory(env connect.Env) (*directory, error) {
-	plc, ok := parseOrigin(p.plc)
-	if !ok {
-		return nil, misconfigured("Options.PLCURL must be an https origin such as " + defaultPLC)
-	}
+func (p *Provider) directory(env connect.Env) *directory {
 	return &directory{
-		web: identity.BaseDirectory{PLCURL: plc, HTTPClient: *env.Lookup},
+		web: identity.BaseDirectory{PLCURL: p.plc, HTTPClient: *env.Lookup},
 		dns: env.Resolver,
-	}, nil
+	}
 }
 
 // find returns the account that f names by handle or DID.

@@ -1,6 +1,7 @@
 package bluesky
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -31,10 +32,7 @@ func (p *Provider) Login(ctx context.Context, env connect.Env, req connect.Login
 	if err != nil {
 		return nil, err
 	}
-	d, err := p.directory(env)
-	if err != nil {
-		return nil, err
-	}
+	d := p.directory(env)
 	if f.email != "" {
 		return p.loginByEmail(ctx, env, d, f)
 	}
@@ -55,20 +53,13 @@ func (p *Provider) Login(ctx context.Context, env connect.Env, req connect.Login
 // the document of that DID must name the same server. The entryway is the
 // host's own choice and stands for many servers.
 func (p *Provider) loginByEmail(ctx context.Context, env connect.Env, d *directory, f form) (*connect.Tokens, error) {
-	entryway, ok := parseOrigin(p.entryway)
-	if !ok {
-		return nil, misconfigured("Options.EntrywayHost must be an https origin such as " + defaultEntryway)
-	}
-	at := f.pds
-	if at == "" {
-		at = entryway
-	}
+	at := cmp.Or(f.pds, p.entryway)
 	s, err := login(ctx, env, at, f.email, f.password)
 	if err != nil {
 		return nil, err
 	}
 	a, err := d.byDID(ctx, syntax.DID(s.DID))
-	if err == nil && at != entryway && a.pds != at {
+	if err == nil && at != p.entryway && a.pds != at {
 		err = refused("pds_mismatch", "the account is not at this server")
 	}
 	if err != nil {

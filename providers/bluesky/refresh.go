@@ -55,11 +55,7 @@ func successor(body []byte, tokens *connect.Tokens, pds string, env connect.Env)
 // movedTo returns the PDS that a DID's document names, or "" where it cannot
 // be read.
 func (p *Provider) movedTo(ctx context.Context, env connect.Env, did string) string {
-	d, err := p.directory(env)
-	if err != nil {
-		return ""
-	}
-	a, _, err := d.document(ctx, syntax.DID(did))
+	a, _, err := p.directory(env).document(ctx, syntax.DID(did))
 	if err != nil {
 		return ""
 	}

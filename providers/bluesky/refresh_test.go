@@ -9,7 +9,6 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providers/bluesky"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 const refreshPath = "/xrpc/com.atproto.server.refreshSession"
@@ -67,6 +66,8 @@ func TestRefreshFails(t *testing.T) {
 		{"an answer that is lost", func(_ *world, pds *fakePDS) { pds.lose = true }, connect.ClassUncertain, ""},
 		{"an empty answer", text(""), connect.ClassUncertain, ""},
 		{"an answer that is cut off", text(`{"accessJwt":"a`), connect.ClassUncertain, ""},
+		{"two refresh tokens", text(`{"did":"` + did + `","accessJwt":"a","refreshJwt":"b","RefreshJwt":"c"}`), connect.ClassUncertain, ""},
+		{"more behind the answer", text(`{"did":"` + did + `","accessJwt":"a","refreshJwt":"b"}{}`), connect.ClassUncertain, ""},
 		{"an answer that breaks off", func(_ *world, pds *fakePDS) { pds.override = breaking{}.ServeHTTP }, connect.ClassUncertain, ""},
 		{"no refresh token", edit("refreshJwt", nil), connect.ClassUncertain, ""},
 		{"an empty refresh token", edit("refreshJwt", ""), connect.ClassUncertain, ""},
@@ -115,8 +116,8 @@ func TestRefreshWithoutWhatItNeeds(t *testing.T) {
 		class  connect.ErrorClass
 	}{
 		{"no refresh token", connect.Tokens{Subject: did, APIBaseURL: "https://pds.test"}, connect.ClassReconnect},
-		{"no PDS", connect.Tokens{Subject: did, Refresh: tokencrypt.NewSecret("r")}, connect.ClassConfig},
-		{"a PDS over http", connect.Tokens{Subject: did, Refresh: tokencrypt.NewSecret("r"), APIBaseURL: "http://pds.test"}, connect.ClassConfig},
+		{"no PDS", connect.Tokens{Subject: did, Refresh: connect.NewSecret("r")}, connect.ClassConfig},
+		{"a PDS over http", connect.Tokens{Subject: did, Refresh: connect.NewSecret("r"), APIBaseURL: "http://pds.test"}, connect.ClassConfig},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -225,6 +226,6 @@ func TestRevokeWithoutWhatItNeeds(t *testing.T) {
 	if err := bluesky.New(nil).Revoke(t.Context(), w.env(), &connect.Tokens{Subject: did}); err != nil {
 		t.Errorf("without a refresh token: %v", err)
 	}
-	err := bluesky.New(nil).Revoke(t.Context(), w.env(), &connect.Tokens{Subject: did, Refresh: tokencrypt.NewSecret("r")})
+	err := bluesky.New(nil).Revoke(t.Context(), w.env(), &connect.Tokens{Subject: did, Refresh: connect.NewSecret("r")})
 	wantClass(t, err, connect.ClassConfig, "")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/bluesky-social/indigo/atproto/atclient"
 	"github.com/bluesky-social/indigo/atproto/syntax"
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
 )
 
 // The methods of a PDS that are called here
@@ -47,10 +48,7 @@ type session struct {
 // parseSession reads an answer, which must have all that a grant needs.
 func parseSession(body []byte) (*session, error) {
 	var s session
-	if err := json.Unmarshal(body, &s); err != nil {
-		return nil, errAnswer
-	}
-	if s.DID == "" || !usable(s.Access) || !usable(s.Refresh) {
+	if strictjson.Decode(body, &s) != nil || s.DID == "" || !usable(s.Access) || !usable(s.Refresh) {
 		return nil, errAnswer
 	}
 	return &s, nil
@@ -91,7 +89,7 @@ func expiry(token connect.Secret, now time.Time) *time.Time {
 	var claims struct {
 		Exp int64 `json:"exp"`
 	}
-	if json.Unmarshal(payload, &claims) != nil || claims.Exp <= now.Unix() || claims.Exp > maxUnix {
+	if strictjson.Decode(payload, &claims) != nil || claims.Exp <= now.Unix() || claims.Exp > maxUnix {
 		return nil
 	}
 	at := time.Unix(claims.Exp, 0).UTC()

@@ -20,7 +20,6 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providers/bluesky"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 const (
@@ -353,11 +352,11 @@ func question(query []byte) (name string, end int) {
 // typed returns a login request; pairs of field and value replace ada's.
 func typed(pairs ...string) connect.LoginRequest {
 	values := map[string]connect.Secret{
-		"identifier":   tokencrypt.NewSecret(handle),
-		"app_password": tokencrypt.NewSecret(password),
+		"identifier":   connect.NewSecret(handle),
+		"app_password": connect.NewSecret(password),
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
-		values[pairs[i]] = tokencrypt.NewSecret(pairs[i+1])
+		values[pairs[i]] = connect.NewSecret(pairs[i+1])
 	}
 	return connect.LoginRequest{Method: "app_password", Values: values}
 }

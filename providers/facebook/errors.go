@@ -3,6 +3,7 @@ package facebook
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +71,45 @@ func split(text string) (code int, subcode string) {
 		return 0, ""
 	}
 	return code, subcode
+}
+
+// Refused implements [connect.Refuser]. The dialog answers in two families.
+//
+// With error, access_denied or the reason user_denied is a refusal: the
+// person's, or Facebook's own where the app is in development mode or lacks
+// Advanced Access, which look alike. Other errors may pass.
+//
+// With error_code and error_message alone it tells of the app: its settings,
+// its mode, its permissions. Trying again does not help, so that is the host's
+// to mend, unless the number says that the person refused or that Facebook is
+// down or busy. The numbers are those of the Graph API.
+//
+// Source: developers.facebook.com, "Manually Build a Login Flow"; field reports
+// for the second family.
+func (p *Provider) Refused(query url.Values) (connect.ErrorClass, string, bool) {
+	name, number := query.Get("error"), query.Get("error_code")
+	switch {
+	case name == "access_denied", query.Has("error") && query.Get("error_reason") == "user_denied":
+		return connect.ClassDenied, name, true
+	case query.Has("error"):
+		return connect.ClassRetry, name, true
+	case query.Has("error_code"):
+		return classifyDialog(number), number, true
+	}
+	return "", "", false
+}
+
+// classifyDialog reads the number of a refusal that names no error.
+func classifyDialog(number string) connect.ErrorClass {
+	code, err := strconv.Atoi(number)
+	switch {
+	case err != nil, code == 1, code == 2, limited(code):
+		return connect.ClassRetry
+	case code == 200: // "Permissions error", which comes with access_denied too
+		return connect.ClassDenied
+	default:
+		return connect.ClassConfig
+	}
 }
 
 // classifyCode reads an error of the code exchange. An invalid parameter there

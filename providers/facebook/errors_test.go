@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -78,7 +79,7 @@ func TestErrors(t *testing.T) {
 			p := newProvider()
 			env := newEnv(p, nil)
 			env.HTTP = &http.Client{Transport: constant{test.status, http.Header{}, test.body}}
-			_, err := p.List(t.Context(), env, granted(), "")
+			_, err := p.List(t.Context(), env, granted(), connect.ListRequest{})
 			wantFailure(t, err, test.own, test.code)
 			class, ok := p.Classify(test.status, nil, []byte(test.body))
 			if class != test.api || ok != (test.api != "") {
@@ -118,11 +119,51 @@ func TestWaits(t *testing.T) {
 			p := newProvider()
 			env := newEnv(p, nil)
 			env.HTTP = &http.Client{Transport: test.answer}
-			_, err := p.List(t.Context(), env, granted(), "")
+			_, err := p.List(t.Context(), env, granted(), connect.ListRequest{})
 			var failure *connect.ProviderError
 			if !errors.As(err, &failure) || failure.Class != connect.ClassRetry || failure.RetryAfter != test.want {
 				t.Errorf("error is %v, want to wait %v", err, test.want)
 			}
 		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	const denied, retry, config = connect.ClassDenied, connect.ClassRetry, connect.ClassConfig
+	for query, want := range map[string]struct {
+		class connect.ErrorClass // empty: not refused
+		code  string
+	}{
+		"": {}, "state=s": {}, "code=c&state=s": {}, "error_message=x": {}, "error_reason=user_denied": {},
+
+		"error=access_denied&error_reason=user_denied&error_description=Permissions+error&error_code=200": {denied, "access_denied"},
+
+		"error=access_denied":                      {denied, "access_denied"},
+		"error=access_denied&code=c":               {denied, "access_denied"},
+		"error=other&error_reason=user_denied":     {denied, "other"},
+		"error=server_error":                       {retry, "server_error"},
+		"error=invalid_scope&error_code=100":       {retry, "invalid_scope"},
+		"error=":                                   {retry, ""},
+		"error=&code=c":                            {retry, ""},
+		"error_code=200&error_message=Permissions": {denied, "200"},
+		"error_code=1349026&error_message=x":       {config, "1349026"},
+		"error_code=191&error_message=x&code=c":    {config, "191"},
+		"error_code=1":                             {retry, "1"},
+		"error_code=2":                             {retry, "2"},
+		"error_code=4":                             {retry, "4"},
+		"error_code=80001":                         {retry, "80001"},
+		"error_code=":                              {retry, ""},
+		"error_code=x":                             {retry, "x"},
+		"error_code=99999999999999999999999":       {retry, "99999999999999999999999"},
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		class, code, refused := newProvider().Refused(values)
+		if class != want.class || code != want.code || refused != (want.class != "") {
+			t.Errorf("%q is %q, %q, %v; want %q, %q", query, class, code, refused, want.class, want.code)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package facebook
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -20,7 +19,7 @@ import (
 func (p *Provider) Exchange(ctx context.Context, env connect.Env, resp connect.AuthResponse) (*connect.Tokens, error) {
 	code := resp.Query.Get("code")
 	if !tokenendpoint.ValidToken(code) {
-		return nil, notGranted(resp.Query)
+		return nil, &connect.ProviderError{Class: connect.ClassRetry, Code: "no_code"}
 	}
 	short, err := p.exchange(ctx, env, classifyCode, url.Values{
 		"redirect_uri":  {env.RedirectURL},
@@ -48,24 +47,13 @@ func (p *Provider) Exchange(ctx context.Context, env connect.Env, resp connect.A
 	return tokens, err
 }
 
-// notGranted reads a response without a code. Some come with error_code and
-// error_message but without error; 200 is a refusal, which may be the person's
-// or the app's (development mode, no Advanced Access).
-func notGranted(query url.Values) error {
-	e := &connect.ProviderError{Class: connect.ClassRetry, Code: cmp.Or(query.Get("error_code"), "no_code")}
-	if e.Code == "200" {
-		e.Class = connect.ClassDenied
-	}
-	return e
-}
-
 // exchange posts to the token endpoint. By POST neither the secret nor a token
 // is in a URL. The code works once, the token that is made longer does not.
 func (p *Provider) exchange(ctx context.Context, env connect.Env, c tokenendpoint.Classify, form url.Values) (*tokenendpoint.Answer, error) {
 	form.Set("client_id", env.Client.ID)
 	form.Set("client_secret", env.Client.Secret.Reveal())
 	return tokenendpoint.Post(ctx, env, tokenendpoint.Request{
-		URL:      p.graphURL + "/oauth/access_token",
+		URL:      p.api() + "/oauth/access_token",
 		Form:     form,
 		OneTime:  form.Has("code"),
 		Classify: c,

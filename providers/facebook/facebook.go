@@ -17,7 +17,8 @@ package facebook
 import (
 	"cmp"
 	"context"
-	"net/url"
+	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,8 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/strictjson"
+	"github.com/seed944197df/connect/providers/internal/settings"
 )
 
 const (
@@ -90,13 +93,12 @@ type Provider struct {
 	client    connect.Client
 	version   string
 	scopes    []string
-	dialogURL string // with the version
-	graphURL  string // with the version
-	host      string
+	dialogURL string // origin
+	graphURL  string // origin
 }
 
-// New returns the provider for one Meta app. It does not check opts:
-// connect.New refuses an empty app id.
+// New returns the provider for one Meta app. What is wrong with opts is for
+// [connect.New] to say: see [Provider.Check].
 func New(opts Options) *Provider {
 	p := &Provider{
 		client:  connect.Client{ID: opts.AppID, Secret: opts.AppSecret},
@@ -112,12 +114,33 @@ func New(opts Options) *Provider {
 	if !slices.Contains(p.scopes, scopeShowList) {
 		p.scopes = append(p.scopes, scopeShowList)
 	}
-	p.dialogURL = strings.TrimSuffix(cmp.Or(opts.DialogURL, "https://www.facebook.com"), "/") + "/" + p.version
-	p.graphURL = strings.TrimSuffix(cmp.Or(opts.GraphURL, "https://graph.facebook.com"), "/") + "/" + p.version
-	if u, err := url.Parse(p.graphURL); err == nil {
-		p.host = u.Hostname()
-	}
+	p.dialogURL = strings.TrimSuffix(cmp.Or(opts.DialogURL, "https://www.facebook.com"), "/")
+	p.graphURL = strings.TrimSuffix(cmp.Or(opts.GraphURL, "https://graph.facebook.com"), "/")
 	return p
+}
+
+// api returns where the Graph API is, with the version.
+func (p *Provider) api() string { return p.graphURL + "/" + p.version }
+
+var versionName = regexp.MustCompile(`^v[1-9][0-9]{0,2}\.[0-9]{1,2}$`)
+
+// Check implements [connect.Checker].
+func (p *Provider) Check() error {
+	switch {
+	case !strictjson.ID(p.client.ID).Digits():
+		return errors.New("facebook: Options.AppID must be the number of the Meta app; its dashboard shows it under App settings, Basic")
+	case p.client.Secret.IsZero():
+		return errors.New("facebook: Options.AppSecret is empty; the app's dashboard shows it under App settings, Basic")
+	case !versionName.MatchString(p.version):
+		return errors.New("facebook: Options.Version must look like " + DefaultVersion + "; leave it empty for that one")
+	case !settings.Origin(p.dialogURL):
+		return errors.New("facebook: Options.DialogURL must be https:// and a host name in lower case, nothing else; leave it empty for that of Facebook")
+	case !settings.Origin(p.graphURL):
+		return errors.New("facebook: Options.GraphURL must be https:// and a host name in lower case, nothing else; leave it empty for that of Facebook")
+	case !settings.Scopes(p.scopes):
+		return errors.New("facebook: Options.Scopes holds something that is no scope; give each scope a string of its own, or none for the default")
+	}
+	return nil
 }
 
 // Platform implements [connect.Provider].
@@ -137,8 +160,8 @@ func (p *Provider) Platform() connect.Platform {
 		Rotation:   connect.Rotation{Class: connect.RotationStable, Source: "developers.facebook.com, Get Long-Lived Tokens: there is no refresh token"},
 		Revokes:    connect.ReachSubject,
 		Reconsent:  connect.ReconsentReplaces,
-		Hosts:      []string{p.host},
-		APIBaseURL: p.graphURL,
+		Hosts:      []string{strings.TrimPrefix(p.graphURL, "https://")},
+		APIBaseURL: p.api(),
 		Version:    connect.Version{Name: p.version, Sunset: sunset(p.version)},
 	}
 }
@@ -150,7 +173,7 @@ func (p *Provider) Begin(_ context.Context, env connect.Env, req connect.AuthReq
 	config := oauth2.Config{
 		ClientID:    env.Client.ID,
 		RedirectURL: env.RedirectURL,
-		Endpoint:    oauth2.Endpoint{AuthURL: p.dialogURL + "/dialog/oauth", AuthStyle: oauth2.AuthStyleInParams},
+		Endpoint:    oauth2.Endpoint{AuthURL: p.dialogURL + "/" + p.version + "/dialog/oauth", AuthStyle: oauth2.AuthStyleInParams},
 	}
 	options := []oauth2.AuthCodeOption{
 		oauth2.S256ChallengeOption(req.Verifier.Reveal()),

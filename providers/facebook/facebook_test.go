@@ -15,14 +15,13 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providers/facebook"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 func exchange(t *testing.T, f *fake) (*connect.Tokens, error) {
 	t.Helper()
 	p := newProvider()
 	return p.Exchange(t.Context(), newEnv(p, f), connect.AuthResponse{
-		Query: url.Values{"code": {code}}, Verifier: tokencrypt.NewSecret(verifier),
+		Query: url.Values{"code": {code}}, Verifier: connect.NewSecret(verifier),
 	})
 }
 
@@ -30,7 +29,7 @@ func TestBegin(t *testing.T) {
 	t.Parallel()
 	p := newProvider()
 	req := connect.AuthRequest{
-		State: "state-1", Verifier: tokencrypt.NewSecret(verifier), Scopes: p.Platform().Methods[0].DefaultScopes, Reconnect: true,
+		State: "state-1", Verifier: connect.NewSecret(verifier), Scopes: p.Platform().Methods[0].DefaultScopes, Reconnect: true,
 	}
 	sum := sha256.Sum256([]byte(verifier))
 	want := url.Values{
@@ -121,27 +120,57 @@ func TestLifetimeThatIsNotSaid(t *testing.T) {
 	}
 }
 
-func TestResponseWithoutCode(t *testing.T) {
+func TestCodeThatIsNone(t *testing.T) {
 	t.Parallel()
 	p, f := newProvider(), newFake(t)
-	for query, class := range map[string]connect.ErrorClass{
-		"error_code=200&error_message=Permissions+error": connect.ClassDenied,
-		"error_code=1349026&error_message=x":             connect.ClassRetry,
-		"code=a%0Db":                                     connect.ClassRetry,
-		"":                                               connect.ClassRetry,
-	} {
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = p.Exchange(t.Context(), newEnv(p, f), connect.AuthResponse{Query: values})
-		var failure *connect.ProviderError
-		if !errors.As(err, &failure) || failure.Class != class {
-			t.Errorf("%q: error is %v, want class %s", query, err, class)
-		}
+	for _, text := range []string{"", "a\rb"} {
+		_, err := p.Exchange(t.Context(), newEnv(p, f), connect.AuthResponse{Query: url.Values{"code": {text}}})
+		wantFailure(t, err, connect.ClassRetry, "no_code")
 	}
 	if len(f.got) != 0 {
 		t.Error("a request was sent without a code")
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(*facebook.Options)
+		want   string // in the error; empty: none
+	}{
+		"defaults":          {func(*facebook.Options) {}, ""},
+		"all set":           {func(o *facebook.Options) { *o = ownOptions() }, ""},
+		"no app id":         {func(o *facebook.Options) { o.AppID = "" }, "Options.AppID"},
+		"app id of letters": {func(o *facebook.Options) { o.AppID = "canary" }, "Options.AppID"},
+		"no app secret":     {func(o *facebook.Options) { o.AppSecret = connect.Secret{} }, "Options.AppSecret"},
+		"version number":    {func(o *facebook.Options) { o.Version = "26.0" }, "Options.Version"},
+		"version, major":    {func(o *facebook.Options) { o.Version = "v26" }, "Options.Version"},
+		"version, a path":   {func(o *facebook.Options) { o.Version = "v26.0/me" }, "Options.Version"},
+		"dialog by http":    {func(o *facebook.Options) { o.DialogURL = "http://www.facebook.com" }, "Options.DialogURL"},
+		"dialog, path":      {func(o *facebook.Options) { o.DialogURL = "https://www.facebook.com/v26.0" }, "Options.DialogURL"},
+		"Graph by name":     {func(o *facebook.Options) { o.GraphURL = "graph.facebook.com" }, "Options.GraphURL"},
+		"Graph, user":       {func(o *facebook.Options) { o.GraphURL = "https://u:canary@graph.facebook.com" }, "Options.GraphURL"},
+		"scopes in one":     {func(o *facebook.Options) { o.Scopes = []string{"pages_show_list,canary"} }, "Options.Scopes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			opts := facebook.Options{AppID: "901234567890123", AppSecret: connect.NewSecret(secret)}
+			test.change(&opts)
+			err := facebook.New(opts).Check()
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "canary")):
+				t.Errorf("error is %v, want one that names %s and quotes nothing", err, test.want)
+			}
+		})
+	}
+}
+
+func ownOptions() facebook.Options {
+	return facebook.Options{
+		AppID: "1", AppSecret: connect.NewSecret(secret), Version: "v24.0", Scopes: []string{"pages_manage_posts"},
+		DialogURL: "https://www.facebook.example/", GraphURL: "https://graph.facebook.example/",
 	}
 }
 
@@ -201,7 +230,7 @@ func TestThreat103_TokenInQueryStaysOutOfErrors(t *testing.T) {
 	env.HTTP = &http.Client{Transport: waiting{}}
 	// Nothing was found: the next call is debug_token with the user's token.
 	cursor := base64.RawURLEncoding.EncodeToString([]byte(`{"s":"ticked"}`))
-	_, err := p.List(ctx, env, granted(), cursor)
+	_, err := p.List(ctx, env, granted(), connect.ListRequest{Cursor: cursor})
 	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "input_token") {
 		t.Errorf("error is %v, want a cancellation without the URL", err)
 	}
@@ -226,7 +255,7 @@ func TestSign(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Sign(newEnv(p, nil), &connect.Tokens{Access: tokencrypt.NewSecret("canary-page")}, r); err != nil {
+		if err := p.Sign(newEnv(p, nil), &connect.Tokens{Access: connect.NewSecret("canary-page")}, r); err != nil {
 			t.Fatal(err)
 		}
 		if r.URL.RawQuery != want || r.Header.Get("Authorization") != "Bearer canary-page" {
@@ -282,7 +311,7 @@ func TestRevoke(t *testing.T) {
 		})
 	}
 	p, f := newProvider(), newFake(t)
-	if err := p.Revoke(t.Context(), newEnv(p, f), &connect.Tokens{Subject: "me/x", Access: tokencrypt.NewSecret("a")}); err == nil || len(f.got) != 0 {
+	if err := p.Revoke(t.Context(), newEnv(p, f), &connect.Tokens{Subject: "me/x", Access: connect.NewSecret("a")}); err == nil || len(f.got) != 0 {
 		t.Errorf("a subject that is no id was sent: %v", err)
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providers/facebook"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 const (
@@ -102,7 +101,7 @@ func newFake(t *testing.T) *fake {
 }
 
 func newProvider() *facebook.Provider {
-	return facebook.New(facebook.Options{AppID: "901234567890123", AppSecret: tokencrypt.NewSecret(secret)})
+	return facebook.New(facebook.Options{AppID: "901234567890123", AppSecret: connect.NewSecret(secret)})
 }
 
 func newEnv(p *facebook.Provider, f *fake) connect.Env {
@@ -115,7 +114,7 @@ func newEnv(p *facebook.Provider, f *fake) connect.Env {
 }
 
 func granted(scopes ...string) *connect.Tokens {
-	return &connect.Tokens{Subject: "102233445566778", Access: tokencrypt.NewSecret(userToken), Scopes: scopes}
+	return &connect.Tokens{Subject: "102233445566778", Access: connect.NewSecret(userToken), Scopes: scopes}
 }
 
 func graphError(numbers string) string {

@@ -13,7 +13,6 @@ import (
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/strictjson"
 	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 var errSubject = errors.New("facebook: the grant names no person")
@@ -45,7 +44,7 @@ func (p *Provider) Sign(env connect.Env, tokens *connect.Tokens, r *http.Request
 
 // appTokens is the app's own token.
 func appTokens(client connect.Client) *connect.Tokens {
-	return &connect.Tokens{Access: tokencrypt.NewSecret(client.ID + "|" + client.Secret.Reveal())}
+	return &connect.Tokens{Access: connect.NewSecret(client.ID + "|" + client.Secret.Reveal())}
 }
 
 // call reads a path of the Graph API into v.
@@ -58,7 +57,7 @@ func (p *Provider) call(ctx context.Context, env connect.Env, tokens *connect.To
 }
 
 func (p *Provider) request(ctx context.Context, env connect.Env, tokens *connect.Tokens, method, path string, query url.Values) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, method, p.graphURL+path, nil)
+	r, err := http.NewRequestWithContext(ctx, method, p.api()+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -100,11 +99,11 @@ func succeeded(answer json.RawMessage) bool {
 }
 
 // alreadyGone reports whether err says that the token or the person is unknown.
-// Code 190 may be an operator's matter ([classify190]),
-// but a wrong app secret shows in the proof, as 100, and not here.
+// Code 190 may be an operator's matter ([classify190]), but a wrong app secret
+// shows in the proof, as 100, and not here.
 func alreadyGone(err error) bool {
-	var e *connect.ProviderError
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*connect.ProviderError](err)
+	if !ok {
 		return false
 	}
 	return e.Class == connect.ClassReconnect || e.Class == connect.ClassTargetLost || e.Class == connect.ClassConfig && e.Code == "190"

@@ -13,7 +13,6 @@ import (
 	"github.com/seed944197df/connect/internal/strictjson"
 	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
 	"github.com/seed944197df/connect/selection"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 const (
@@ -51,7 +50,7 @@ func (pg page) candidate() connect.Candidate {
 		c.AvatarURL = pg.Picture.Data.URL
 	}
 	if tokenendpoint.ValidToken(pg.Access) {
-		c.Access = tokencrypt.NewSecret(pg.Access)
+		c.Access = connect.NewSecret(pg.Access)
 		c.AccessExpiry = new(time.Time)
 	}
 	switch {
@@ -120,8 +119,8 @@ func fetch[T any](ctx context.Context, p *Provider, env connect.Env, tokens *con
 // The same Page may come twice, with and without its token. Pages without a
 // token or without the right to publish come with a reason. Source:
 // developers.facebook.com, "User Accounts", and field reports.
-func (p *Provider) List(ctx context.Context, env connect.Env, tokens *connect.Tokens, text string) (connect.CandidatePage, error) {
-	at, err := parseCursor(text)
+func (p *Provider) List(ctx context.Context, env connect.Env, tokens *connect.Tokens, req connect.ListRequest) (connect.CandidatePage, error) {
+	at, err := parseCursor(req.Cursor)
 	if err != nil {
 		return connect.CandidatePage{}, err
 	}
@@ -264,9 +263,9 @@ func (p *Provider) tickedIDs(ctx context.Context, env connect.Env, tokens *conne
 // at, one thing among many. It returns err where the token is dead, Facebook
 // asks to wait or there was no answer: to go on would lose Pages silently.
 func unlessRefused(err error) error {
-	var e *connect.ProviderError
+	e, ok := errors.AsType[*connect.ProviderError](err)
 	switch {
-	case !errors.As(err, &e), e.Status == 0, e.Status == http.StatusTooManyRequests, e.Class == connect.ClassReconnect:
+	case !ok, e.Status == 0, e.Status == http.StatusTooManyRequests, e.Class == connect.ClassReconnect:
 		return err
 	}
 	if code, _ := split(e.Code); limited(code) {

@@ -17,7 +17,7 @@ func walk(t *testing.T, f *fake, tokens *connect.Tokens) []string {
 	p := newProvider()
 	var got []string
 	for cursor, calls := "", 0; ; calls++ {
-		list, err := p.List(t.Context(), newEnv(p, f), tokens, cursor)
+		list, err := p.List(t.Context(), newEnv(p, f), tokens, connect.ListRequest{Cursor: cursor})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestPageOfTheFactSheet(t *testing.T) {
 	  "picture":{"data":{"url":"https://scontent.example/p1.jpg"}}}],
 	 "paging":{"cursors":{"before":"QVFIUjB","after":"QVFIUjE"}}}`
 	p := newProvider()
-	got, err := p.List(t.Context(), newEnv(p, f), granted(), "")
+	got, err := p.List(t.Context(), newEnv(p, f), granted(), connect.ListRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestErrorsThatEndAWalk(t *testing.T) {
 				f.answers["GET /901/owned_pages"] = test.answer
 			}
 			cursor := base64.RawURLEncoding.EncodeToString([]byte(`{"s":"owned_pages","b":{"i":"901"}}`))
-			_, err := p.List(t.Context(), newEnv(p, f), granted("business_management"), cursor)
+			_, err := p.List(t.Context(), newEnv(p, f), granted("business_management"), connect.ListRequest{Cursor: cursor})
 			wantFailure(t, err, test.class, test.code)
 		})
 	}
@@ -212,7 +212,7 @@ func TestWalkIsBounded(t *testing.T) {
 	}
 	f.answers["GET /me/accounts"] = list(strings.Repeat("x", 2000))
 	p := newProvider()
-	if _, err := p.List(t.Context(), newEnv(p, f), granted(), ""); err == nil {
+	if _, err := p.List(t.Context(), newEnv(p, f), granted(), connect.ListRequest{}); err == nil {
 		t.Error("a cursor of 2000 bytes is taken along")
 	}
 }
@@ -224,11 +224,11 @@ func TestCursorsOfOthers(t *testing.T) {
 		`{"s":""}`, `{"s":"other"}`, `{"s":"owned_pages"}`, `{"s":"owned_pages","b":{"i":"../me"}}`, `{"s":"ticked","t":-1}`,
 		`{"s":"accounts","s":"ticked"}`, `{"s":"accounts","n":-1}`, `null`, `[`, `{"s":"accounts","b":{"i":"1"}}`,
 	} {
-		if _, err := p.List(t.Context(), newEnv(p, f), granted(), base64.RawURLEncoding.EncodeToString([]byte(text))); err == nil {
+		if _, err := p.List(t.Context(), newEnv(p, f), granted(), connect.ListRequest{Cursor: base64.RawURLEncoding.EncodeToString([]byte(text))}); err == nil {
 			t.Errorf("cursor %s is accepted", text)
 		}
 	}
-	if _, err := p.List(t.Context(), newEnv(p, f), granted(), "%%%"); err == nil || len(f.got) != 0 {
+	if _, err := p.List(t.Context(), newEnv(p, f), granted(), connect.ListRequest{Cursor: "%%%"}); err == nil || len(f.got) != 0 {
 		t.Errorf("error is %v after %d requests", err, len(f.got))
 	}
 }

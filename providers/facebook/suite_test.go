@@ -10,7 +10,6 @@ import (
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providertest"
 	"github.com/seed944197df/connect/sandbox"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 func newSandbox(t *testing.T) http.RoundTripper {
@@ -88,7 +87,7 @@ func connectAndList(t *testing.T, transport http.RoundTripper, form url.Values) 
 	p := newProvider()
 	env := newEnv(p, nil)
 	env.HTTP = &http.Client{Transport: transport}
-	begin := connect.AuthRequest{State: "state-1", Verifier: tokencrypt.NewSecret(verifier + "0"), Scopes: p.Platform().Methods[0].DefaultScopes}
+	begin := connect.AuthRequest{State: "state-1", Verifier: connect.NewSecret(verifier + "0"), Scopes: p.Platform().Methods[0].DefaultScopes}
 	auth, err := p.Begin(t.Context(), env, begin)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +99,7 @@ func connectAndList(t *testing.T, transport http.RoundTripper, form url.Values) 
 	}
 	var all []connect.Candidate
 	for cursor := ""; ; {
-		page, err := p.List(t.Context(), env, tokens, cursor)
+		page, err := p.List(t.Context(), env, tokens, connect.ListRequest{Cursor: cursor})
 		if err != nil {
 			t.Fatal(err)
 		}

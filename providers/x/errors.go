@@ -77,8 +77,8 @@ func classifyToken(f tokenendpoint.Failure) connect.ProviderError {
 
 // alreadyDead reports whether err says that a token to be revoked is unknown.
 func alreadyDead(err error) bool {
-	var e *connect.ProviderError
-	return errors.As(err, &e) && e.Class == connect.ClassReconnect
+	e, ok := errors.AsType[*connect.ProviderError](err)
+	return ok && e.Class == connect.ClassReconnect
 }
 
 // Classify implements [connect.Classifier]: it reads X's problem objects.

@@ -8,6 +8,7 @@ package x
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/strictjson"
+	"github.com/seed944197df/connect/providers/internal/settings"
 	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
 	"github.com/seed944197df/connect/selection"
 )
@@ -54,12 +56,11 @@ type Provider struct {
 	client           connect.Client
 	scopes           []string
 	authorizationURL string
-	apiURL           string
-	host             string
+	apiURL           string // origin
 }
 
-// New returns the provider for one app at X. It does not check opts: connect.New
-// refuses an empty client id.
+// New returns the provider for one app at X. What is wrong with opts is for
+// [connect.New] to say: see [Provider.Check].
 func New(opts Options) *Provider {
 	p := &Provider{
 		client:           connect.Client{ID: opts.ClientID, Secret: opts.ClientSecret},
@@ -81,10 +82,21 @@ func New(opts Options) *Provider {
 	if p.apiURL == "" {
 		p.apiURL = "https://api.x.com"
 	}
-	if u, err := url.Parse(p.apiURL); err == nil {
-		p.host = u.Hostname()
-	}
 	return p
+}
+
+// Check implements [connect.Checker]. It does not look at the client id, which
+// [connect.New] itself wants.
+func (p *Provider) Check() error {
+	switch {
+	case !settings.Address(p.authorizationURL):
+		return errors.New("x: Options.AuthorizationURL must be an https URL without user, query and fragment; leave it empty for that of X")
+	case !settings.Origin(p.apiURL):
+		return errors.New("x: Options.APIURL must be https:// and a host name in lower case, nothing else; leave it empty for that of X")
+	case !settings.Scopes(p.scopes):
+		return errors.New("x: Options.Scopes holds something that is no scope; give each scope a string of its own, or none for the default")
+	}
+	return nil
 }
 
 // Platform implements [connect.Provider].
@@ -93,6 +105,7 @@ func (p *Provider) Platform() connect.Platform {
 	return connect.Platform{
 		Name:        "x",
 		DisplayName: "X",
+		Aliases:     []string{"twitter"},
 		Client:      p.client,
 		Methods: []connect.Method{{
 			ID:             "oauth",
@@ -108,7 +121,7 @@ func (p *Provider) Platform() connect.Platform {
 		Revokes:    connect.ReachToken,
 		Reconsent:  connect.ReconsentCoexists,
 		CodeTTL:    30 * time.Second,
-		Hosts:      []string{p.host},
+		Hosts:      []string{strings.TrimPrefix(p.apiURL, "https://")},
 		APIBaseURL: p.apiURL + "/2",
 		Version:    connect.Version{Name: "2"},
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providers/x"
 	"github.com/seed944197df/connect/selection"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 const (
@@ -76,7 +75,7 @@ func newFake() *fake {
 }
 
 func newProvider() *x.Provider {
-	return x.New(x.Options{ClientID: "client-1", ClientSecret: tokencrypt.NewSecret(secret)})
+	return x.New(x.Options{ClientID: "client-1", ClientSecret: connect.NewSecret(secret)})
 }
 
 func newEnv(p *x.Provider, f *fake) connect.Env {
@@ -93,14 +92,14 @@ func exchange(t *testing.T, p *x.Provider, f *fake) (*connect.Tokens, error) {
 	return p.Exchange(t.Context(), newEnv(p, f), connect.AuthResponse{
 		Method:   "oauth",
 		Query:    url.Values{"code": {code}, "state": {"state"}},
-		Verifier: tokencrypt.NewSecret(verifier),
+		Verifier: connect.NewSecret(verifier),
 		Scopes:   []string{"tweet.read", "users.read"},
 	})
 }
 
 func refresh(t *testing.T, p *x.Provider, f *fake) (*connect.Tokens, error) {
 	t.Helper()
-	return p.Refresh(t.Context(), newEnv(p, f), &connect.Tokens{Refresh: tokencrypt.NewSecret("canary-refresh")})
+	return p.Refresh(t.Context(), newEnv(p, f), &connect.Tokens{Refresh: connect.NewSecret("canary-refresh")})
 }
 
 // wantFailure checks class and code, and that the error holds no secret.
@@ -122,7 +121,7 @@ func TestThreat12_AlwaysS256(t *testing.T) {
 	t.Parallel()
 	p := newProvider()
 	auth, err := p.Begin(t.Context(), newEnv(p, newFake()), connect.AuthRequest{
-		State: "state-1", Verifier: tokencrypt.NewSecret(verifier), Scopes: p.Platform().Methods[0].DefaultScopes,
+		State: "state-1", Verifier: connect.NewSecret(verifier), Scopes: p.Platform().Methods[0].DefaultScopes,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -364,7 +363,7 @@ func TestRefresh(t *testing.T) {
 	if tokens.Access.IsZero() || tokens.Subject != "" || tokens.Self != nil || len(f.got) != 1 {
 		t.Error("a refresh is one request and returns what is new")
 	}
-	_, err = p.Refresh(t.Context(), newEnv(p, f), &connect.Tokens{Access: tokencrypt.NewSecret("a")})
+	_, err = p.Refresh(t.Context(), newEnv(p, f), &connect.Tokens{Access: connect.NewSecret("a")})
 	wantFailure(t, err, connect.ClassReconnect, "no_refresh_token")
 	if len(f.got) != 1 {
 		t.Error("a request was sent without a refresh token")
@@ -374,7 +373,7 @@ func TestRefresh(t *testing.T) {
 func TestRevokeRefreshTokenFirst(t *testing.T) {
 	t.Parallel()
 	p, f := newProvider(), newFake()
-	tokens := &connect.Tokens{Access: tokencrypt.NewSecret("canary-access"), Refresh: tokencrypt.NewSecret("canary-refresh")}
+	tokens := &connect.Tokens{Access: connect.NewSecret("canary-access"), Refresh: connect.NewSecret("canary-refresh")}
 	if err := p.Revoke(t.Context(), newEnv(p, f), tokens); err != nil {
 		t.Fatal(err)
 	}
@@ -407,5 +406,37 @@ func TestOptions(t *testing.T) {
 	auth, err := p.Begin(t.Context(), newEnv(p, newFake()), connect.AuthRequest{State: "s+/="})
 	if err != nil || !strings.HasPrefix(auth.URL, "https://x.example/authorize?") || !strings.HasSuffix(auth.URL, "&state=s%2B%2F%3D") {
 		t.Errorf("authorization URL %s, %v", auth.URL, err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		opts x.Options
+		want string // in the error; empty: none
+	}{
+		"defaults":             {x.Options{}, ""},
+		"all set":              {x.Options{Scopes: []string{"tweet.read"}, APIURL: "https://api.x.example/", AuthorizationURL: "https://x.example/authorize"}, ""},
+		"consent by http":      {x.Options{AuthorizationURL: "http://x.com/i/oauth2/authorize"}, "Options.AuthorizationURL"},
+		"consent, user":        {x.Options{AuthorizationURL: "https://u:canary@x.com/i/oauth2/authorize"}, "Options.AuthorizationURL"},
+		"consent with a query": {x.Options{AuthorizationURL: "https://x.com/i/oauth2/authorize?a=canary"}, "Options.AuthorizationURL"},
+		"consent, fragment":    {x.Options{AuthorizationURL: "https://x.com/i/oauth2/authorize#canary"}, "Options.AuthorizationURL"},
+		"consent, path alone":  {x.Options{AuthorizationURL: "/i/oauth2/authorize"}, "Options.AuthorizationURL"},
+		"API by http":          {x.Options{APIURL: "http://api.x.com"}, "Options.APIURL"},
+		"API with a path":      {x.Options{APIURL: "https://api.x.com/2"}, "Options.APIURL"},
+		"API by name":          {x.Options{APIURL: "api.x.com"}, "Options.APIURL"},
+		"API with a port":      {x.Options{APIURL: "https://api.x.com:8443"}, "Options.APIURL"},
+		"scopes in one":        {x.Options{Scopes: []string{"tweet.read canary"}}, "Options.Scopes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := x.New(test.opts).Check()
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "canary")):
+				t.Errorf("error is %v, want one that names %s and quotes nothing", err, test.want)
+			}
+		})
 	}
 }

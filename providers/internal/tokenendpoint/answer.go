@@ -9,7 +9,6 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/strictjson"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 const (
@@ -85,7 +84,7 @@ func (a *Answer) secret(name string, to *connect.Secret) error {
 	if !ValidToken(*value) {
 		return errToken
 	}
-	*to = tokencrypt.NewSecret(*value)
+	*to = connect.NewSecret(*value)
 	return nil
 }
 

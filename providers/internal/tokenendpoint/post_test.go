@@ -18,7 +18,6 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
-	"github.com/seed944197df/connect/tokencrypt"
 )
 
 const canary = "canary-5f1c"
@@ -54,7 +53,7 @@ func request() tokenendpoint.Request {
 	return tokenendpoint.Request{
 		URL:     "https://api.example/token?hint=" + canary,
 		Form:    url.Values{"grant_type": {"refresh_token"}, "refresh_token": {canary}},
-		Basic:   &tokenendpoint.Basic{ID: "id:1", Secret: tokencrypt.NewSecret(canary)},
+		Basic:   &tokenendpoint.Basic{ID: "id:1", Secret: connect.NewSecret(canary)},
 		OneTime: true,
 		Classify: func(f tokenendpoint.Failure) connect.ProviderError {
 			if f.Code == "invalid_grant" {
