@@ -40,9 +40,9 @@
 //
 // Tokens are sealed in the grant's row, a Page's own token in the account's
 // row, and the PKCE verifier, a waiting code and the tokens of an open
-// selection in the flow's row: sealing.go is the only place where a secret
-// becomes plain text on its way there, and package tokencrypt says how it is
-// sealed. In memory a secret is a [Secret], which prints as "[redacted]".
+// selection in the flow's row, until it ends: sealing.go is the only place
+// where a secret becomes plain text on its way there, and package tokencrypt
+// says how it is sealed. In memory a secret is a [Secret], which prints as "[redacted]".
 // What names a flow to a browser (link, session, ticket, cookie) is derived
 // from a key and stored as a digest only. Nothing secret is in an [Error], an
 // [Event], a log line, a page or a URL, but for the short-lived handles

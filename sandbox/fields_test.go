@@ -16,14 +16,14 @@ import (
 // notInAnswers are the fields that the providers name and no answer file has,
 // by folder and path, or by folder and file.
 var notInAnswers = map[string]string{
-	"facebook cursor.go":                              "our own cursor in a list, not an answer",
-	"facebook estimated_time_to_regain_access":        "is in a header, X-Business-Use-Case-Usage",
-	"bluesky identifier":                              "is sent, to createSession",
-	"bluesky password":                                "is sent, to createSession",
-	"bluesky exp":                                     "is inside of a token",
-	"bluesky status":                                  "some servers leave it out, and the sandbox is one of them",
-	"internal/tokenendpoint refresh_expires_in":       "of other platforms' token endpoints",
-	"internal/tokenendpoint refresh_token_expires_in": "of other platforms' token endpoints",
+	"facebook cursor.go":                             "our own cursor in a list, not an answer",
+	"facebook estimated_time_to_regain_access":       "is in a header, X-Business-Use-Case-Usage",
+	"bluesky identifier":                             "is sent, to createSession",
+	"bluesky password":                               "is sent, to createSession",
+	"bluesky exp":                                    "is inside of a token",
+	"bluesky status":                                 "some servers leave it out, and the sandbox is one of them",
+	"internal/platformcall refresh_expires_in":       "of other platforms' token endpoints",
+	"internal/platformcall refresh_token_expires_in": "of other platforms' token endpoints",
 }
 
 // What a provider reads must be what the sandbox answers, or a provider that
@@ -32,10 +32,10 @@ func TestProvidersReadWhatIsAnswered(t *testing.T) {
 	t.Parallel()
 	used := map[string]bool{}
 	for folder, platforms := range map[string][]string{
-		"x":                      {"x"},
-		"facebook":               {"facebook"},
-		"bluesky":                {"bluesky"},
-		"internal/tokenendpoint": {"x", "facebook"},
+		"x":                     {"x"},
+		"facebook":              {"facebook"},
+		"bluesky":               {"bluesky"},
+		"internal/platformcall": {"x", "facebook"},
 	} {
 		answers := answerFiles(t, platforms)
 		fields := fieldsRead(t, "../providers/"+folder)

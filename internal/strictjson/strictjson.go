@@ -23,7 +23,7 @@ var Err = errors.New("not the JSON that was expected")
 //
 // Security: encoding/json takes the last of two keys and ignores their case,
 // so that {"id":1,"ID":2} means something else to it than to the server that
-// signed off on it. Source: SECURITY row 96, RFC 8259 § 4.
+// signed off on it. See RFC 8259 § 4.
 func Decode(data []byte, v any) error { return decode(data, v, false) }
 
 // DecodeKnown is Decode for requests: it also refuses keys that v does not

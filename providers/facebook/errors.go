@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
-	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
+	"github.com/seed944197df/connect/providers/internal/platformcall"
 )
 
 // blockedWait is how long to leave an account alone that Facebook has blocked
@@ -19,7 +19,7 @@ const blockedWait = 24 * time.Hour
 // classify reads a Graph API error by code and subcode. The HTTP status is
 // mostly 400 and says little. What is not in the table is left empty.
 // Source: developers.facebook.com, "Handle Errors", and field reports.
-func classify(f tokenendpoint.Failure) connect.ProviderError {
+func classify(f platformcall.Failure) connect.ProviderError {
 	e := connect.ProviderError{RetryAfter: regainAccess(f.Header)}
 	code, subcode := split(f.Code)
 	switch {
@@ -45,7 +45,7 @@ func classify(f tokenendpoint.Failure) connect.ProviderError {
 
 // classify190 reads the error of an access token. Under the same code Facebook
 // complains of an app secret that is wrong, which is no person's doing.
-func classify190(f tokenendpoint.Failure) connect.ErrorClass {
+func classify190(f platformcall.Failure) connect.ErrorClass {
 	if f.Code == "190" && (f.Says("cannot parse") || f.Says("client secret")) {
 		return connect.ClassConfig
 	}
@@ -115,7 +115,7 @@ func classifyDialog(number string) connect.ErrorClass {
 // classifyCode reads an error of the code exchange. An invalid parameter there
 // is the code, which came through a browser: it accuses neither the app nor a
 // grant, and the person starts again.
-func classifyCode(f tokenendpoint.Failure) connect.ProviderError {
+func classifyCode(f platformcall.Failure) connect.ProviderError {
 	if code, _ := split(f.Code); code == 100 {
 		return connect.ProviderError{Class: connect.ClassReconnect}
 	}
@@ -124,7 +124,7 @@ func classifyCode(f tokenendpoint.Failure) connect.ProviderError {
 
 // classifyApp reads an error of a call that is made with the app's own token:
 // a token that is not accepted there is the app's id and secret.
-func classifyApp(f tokenendpoint.Failure) connect.ProviderError {
+func classifyApp(f platformcall.Failure) connect.ProviderError {
 	e := classify(f)
 	if e.Class == connect.ClassReconnect {
 		e.Class = connect.ClassConfig
@@ -135,7 +135,7 @@ func classifyApp(f tokenendpoint.Failure) connect.ProviderError {
 // Classify implements [connect.Classifier]. An invalid parameter (100) or a
 // duplicate post (506) is the caller's and says nothing about the grant.
 func (p *Provider) Classify(status int, header http.Header, body []byte) (connect.ErrorClass, bool) {
-	f, failed := tokenendpoint.ReadFailure(status, header, body)
+	f, failed := platformcall.ReadFailure(status, header, body)
 	if !failed {
 		return "", false
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/strictjson"
-	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
+	"github.com/seed944197df/connect/providers/internal/platformcall"
 )
 
 // Exchange implements [connect.OAuth]: code, short-lived token, long-lived
@@ -18,7 +18,7 @@ import (
 // everything that the person gave to the app.
 func (p *Provider) Exchange(ctx context.Context, env connect.Env, resp connect.AuthResponse) (*connect.Tokens, error) {
 	code := resp.Query.Get("code")
-	if !tokenendpoint.ValidToken(code) {
+	if !platformcall.ValidToken(code) {
 		return nil, &connect.ProviderError{Class: connect.ClassRetry, Code: "no_code"}
 	}
 	short, err := p.exchange(ctx, env, classifyCode, url.Values{
@@ -49,10 +49,10 @@ func (p *Provider) Exchange(ctx context.Context, env connect.Env, resp connect.A
 
 // exchange posts to the token endpoint. By POST neither the secret nor a token
 // is in a URL. The code works once, the token that is made longer does not.
-func (p *Provider) exchange(ctx context.Context, env connect.Env, c tokenendpoint.Classify, form url.Values) (*tokenendpoint.Answer, error) {
+func (p *Provider) exchange(ctx context.Context, env connect.Env, c platformcall.Classify, form url.Values) (*platformcall.Answer, error) {
 	form.Set("client_id", env.Client.ID)
 	form.Set("client_secret", env.Client.Secret.Reveal())
-	return tokenendpoint.Post(ctx, env, tokenendpoint.Request{
+	return platformcall.Post(ctx, env, platformcall.Request{
 		URL:      p.api() + "/oauth/access_token",
 		Form:     form,
 		OneTime:  form.Has("code"),
@@ -115,7 +115,7 @@ func (p *Provider) inspect(ctx context.Context, env connect.Env, tokens *connect
 	if err != nil {
 		return inspection{}, err
 	}
-	err = tokenendpoint.Call(env, r, classifyApp, &answer)
+	err = platformcall.Call(env, r, classifyApp, &answer)
 	return answer.Data, err
 }
 

@@ -97,6 +97,18 @@ type Provider struct {
 	graphURL  string // origin
 }
 
+// A capability whose signature is not the contract's would silently be none.
+var (
+	_ connect.Provider   = (*Provider)(nil)
+	_ connect.Checker    = (*Provider)(nil)
+	_ connect.OAuth      = (*Provider)(nil)
+	_ connect.Refuser    = (*Provider)(nil)
+	_ connect.Lister     = (*Provider)(nil)
+	_ connect.Revoker    = (*Provider)(nil)
+	_ connect.Signer     = (*Provider)(nil)
+	_ connect.Classifier = (*Provider)(nil)
+)
+
 // New returns the provider for one Meta app. What is wrong with opts is for
 // [connect.New] to say: see [Provider.Check].
 func New(opts Options) *Provider {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/strictjson"
-	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
+	"github.com/seed944197df/connect/providers/internal/platformcall"
 )
 
 var errSubject = errors.New("facebook: the grant names no person")
@@ -53,7 +53,7 @@ func (p *Provider) call(ctx context.Context, env connect.Env, tokens *connect.To
 	if err != nil {
 		return err
 	}
-	return tokenendpoint.Call(env, r, classify, v)
+	return platformcall.Call(env, r, classify, v)
 }
 
 func (p *Provider) request(ctx context.Context, env connect.Env, tokens *connect.Tokens, method, path string, query url.Values) (*http.Request, error) {
@@ -79,7 +79,7 @@ func (p *Provider) Revoke(ctx context.Context, env connect.Env, tokens *connect.
 		return err
 	}
 	var answer json.RawMessage
-	err = tokenendpoint.Call(env, r, classify, &answer)
+	err = platformcall.Call(env, r, classify, &answer)
 	if alreadyGone(err) {
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/strictjson"
-	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
+	"github.com/seed944197df/connect/providers/internal/platformcall"
 	"github.com/seed944197df/connect/selection"
 )
 
@@ -49,7 +49,7 @@ func (pg page) candidate() connect.Candidate {
 	if strings.HasPrefix(pg.Picture.Data.URL, "https://") {
 		c.AvatarURL = pg.Picture.Data.URL
 	}
-	if tokenendpoint.ValidToken(pg.Access) {
+	if platformcall.ValidToken(pg.Access) {
 		c.Access = connect.NewSecret(pg.Access)
 		c.AccessExpiry = new(time.Time)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
-	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
+	"github.com/seed944197df/connect/providers/internal/platformcall"
 )
 
 const rateWindow = 15 * time.Minute
@@ -37,7 +37,7 @@ var prose = []struct {
 
 // resetAt returns how long X wants to be left alone (x-rate-limit-reset, in
 // seconds since 1970), at most its window of 15 minutes.
-func resetAt(f tokenendpoint.Failure, now time.Time) time.Duration {
+func resetAt(f platformcall.Failure, now time.Time) time.Duration {
 	seconds, err := strconv.ParseInt(f.Header.Get("X-Rate-Limit-Reset"), 10, 64)
 	if err != nil || f.Status != http.StatusTooManyRequests {
 		return 0
@@ -46,8 +46,8 @@ func resetAt(f tokenendpoint.Failure, now time.Time) time.Duration {
 }
 
 // waiting returns classify with the wait that a rate limit asks for.
-func waiting(env connect.Env, classify tokenendpoint.Classify) tokenendpoint.Classify {
-	return func(f tokenendpoint.Failure) connect.ProviderError {
+func waiting(env connect.Env, classify platformcall.Classify) platformcall.Classify {
+	return func(f platformcall.Failure) connect.ProviderError {
 		e := classify(f)
 		e.RetryAfter = resetAt(f, env.Now())
 		return e
@@ -56,7 +56,7 @@ func waiting(env connect.Env, classify tokenendpoint.Classify) tokenendpoint.Cla
 
 // classifyToken reads an answer of the token or revocation endpoint. A wrong
 // client secret is 401 there, so that status never means a person.
-func classifyToken(f tokenendpoint.Failure) connect.ProviderError {
+func classifyToken(f platformcall.Failure) connect.ProviderError {
 	if f.Status == http.StatusUnauthorized {
 		return connect.ProviderError{Class: connect.ClassConfig}
 	}
@@ -86,7 +86,7 @@ func alreadyDead(err error) bool {
 // A plain 403 says nothing about the grant: X answers a duplicate post and a
 // missing scope in the same words.
 func (p *Provider) Classify(status int, header http.Header, body []byte) (connect.ErrorClass, bool) {
-	f, failed := tokenendpoint.ReadFailure(status, header, body)
+	f, failed := platformcall.ReadFailure(status, header, body)
 	if !failed {
 		return "", false
 	}
@@ -97,7 +97,7 @@ func (p *Provider) Classify(status int, header http.Header, body []byte) (connec
 	return e.Class, e.Class != ""
 }
 
-func classifyProblem(f tokenendpoint.Failure) connect.ProviderError {
+func classifyProblem(f platformcall.Failure) connect.ProviderError {
 	problem := text(f, "type")
 	problem = problem[strings.LastIndex(problem, "/")+1:]
 	switch {
@@ -113,7 +113,7 @@ func classifyProblem(f tokenendpoint.Failure) connect.ProviderError {
 
 // classifyCall reads an answer to the provider's own call with a token that is
 // seconds old: 403 can then only mean that a scope is missing.
-func classifyCall(f tokenendpoint.Failure) connect.ProviderError {
+func classifyCall(f platformcall.Failure) connect.ProviderError {
 	e := classifyProblem(f)
 	if e.Class == "" && f.Status == http.StatusForbidden {
 		e.Class = connect.ClassScopeMissing
@@ -122,7 +122,7 @@ func classifyCall(f tokenendpoint.Failure) connect.ProviderError {
 }
 
 // text returns a string member of the answer's body.
-func text(f tokenendpoint.Failure, name string) string {
+func text(f platformcall.Failure, name string) string {
 	var s string
 	_ = json.Unmarshal(f.Body[name], &s) // absent, or no string: empty
 	return s

@@ -19,8 +19,8 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/strictjson"
+	"github.com/seed944197df/connect/providers/internal/platformcall"
 	"github.com/seed944197df/connect/providers/internal/settings"
-	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
 	"github.com/seed944197df/connect/selection"
 )
 
@@ -58,6 +58,16 @@ type Provider struct {
 	authorizationURL string
 	apiURL           string // origin
 }
+
+// A capability whose signature is not the contract's would silently be none.
+var (
+	_ connect.Provider   = (*Provider)(nil)
+	_ connect.Checker    = (*Provider)(nil)
+	_ connect.OAuth      = (*Provider)(nil)
+	_ connect.Refresher  = (*Provider)(nil)
+	_ connect.Revoker    = (*Provider)(nil)
+	_ connect.Classifier = (*Provider)(nil)
+)
 
 // New returns the provider for one app at X. What is wrong with opts is for
 // [connect.New] to say: see [Provider.Check].
@@ -146,7 +156,7 @@ func (p *Provider) Begin(_ context.Context, env connect.Env, req connect.AuthReq
 // are it gives them back, for nobody else will.
 func (p *Provider) Exchange(ctx context.Context, env connect.Env, resp connect.AuthResponse) (*connect.Tokens, error) {
 	code := resp.Query.Get("code")
-	if !tokenendpoint.ValidToken(code) {
+	if !platformcall.ValidToken(code) {
 		return nil, &connect.ProviderError{Class: connect.ClassRetry, Code: "no_code"}
 	}
 	tokens, err := p.tokens(ctx, env, url.Values{
@@ -196,7 +206,7 @@ func (p *Provider) Revoke(ctx context.Context, env connect.Env, tokens *connect.
 			"token":           {token.value.Reveal()},
 			"token_type_hint": {token.hint},
 		})
-		err := tokenendpoint.Revoke(ctx, env, req)
+		err := platformcall.Revoke(ctx, env, req)
 		if err != nil && !alreadyDead(err) {
 			return err
 		}
@@ -206,11 +216,11 @@ func (p *Provider) Revoke(ctx context.Context, env connect.Env, tokens *connect.
 
 // request returns a form for X. A confidential client sends its secret in the
 // header only: X refuses it in the body.
-func (p *Provider) request(env connect.Env, path string, form url.Values) tokenendpoint.Request {
+func (p *Provider) request(env connect.Env, path string, form url.Values) platformcall.Request {
 	form.Set("client_id", env.Client.ID)
-	req := tokenendpoint.Request{URL: p.apiURL + path, Form: form, Classify: waiting(env, classifyToken)}
+	req := platformcall.Request{URL: p.apiURL + path, Form: form, Classify: waiting(env, classifyToken)}
 	if !env.Client.Secret.IsZero() {
-		req.Basic = &tokenendpoint.Basic{ID: env.Client.ID, Secret: env.Client.Secret}
+		req.Basic = &platformcall.Basic{ID: env.Client.ID, Secret: env.Client.Secret}
 	}
 	return req
 }
@@ -219,7 +229,7 @@ func (p *Provider) request(env connect.Env, path string, form url.Values) tokene
 func (p *Provider) tokens(ctx context.Context, env connect.Env, form url.Values) (*connect.Tokens, error) {
 	req := p.request(env, "/2/oauth2/token", form)
 	req.OneTime = true
-	answer, err := tokenendpoint.Post(ctx, env, req)
+	answer, err := platformcall.Post(ctx, env, req)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +265,7 @@ func (p *Provider) profile(ctx context.Context, env connect.Env, tokens *connect
 	}
 	r.Header.Set("Authorization", "Bearer "+tokens.Access.Reveal())
 	var u user
-	if err := tokenendpoint.Call(env, r, waiting(env, classifyCall), &u); err != nil {
+	if err := platformcall.Call(env, r, waiting(env, classifyCall), &u); err != nil {
 		return nil, err
 	}
 	if !u.Data.ID.Digits() {

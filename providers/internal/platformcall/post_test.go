@@ -1,4 +1,4 @@
-package tokenendpoint_test
+package platformcall_test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed944197df/connect"
-	"github.com/seed944197df/connect/providers/internal/tokenendpoint"
+	"github.com/seed944197df/connect/providers/internal/platformcall"
 )
 
 const canary = "canary-5f1c"
@@ -49,13 +49,13 @@ func env(transport http.RoundTripper) connect.Env {
 	}
 }
 
-func request() tokenendpoint.Request {
-	return tokenendpoint.Request{
+func request() platformcall.Request {
+	return platformcall.Request{
 		URL:     "https://api.example/token?hint=" + canary,
 		Form:    url.Values{"grant_type": {"refresh_token"}, "refresh_token": {canary}},
-		Basic:   &tokenendpoint.Basic{ID: "id:1", Secret: connect.NewSecret(canary)},
+		Basic:   &platformcall.Basic{ID: "id:1", Secret: connect.NewSecret(canary)},
 		OneTime: true,
-		Classify: func(f tokenendpoint.Failure) connect.ProviderError {
+		Classify: func(f platformcall.Failure) connect.ProviderError {
 			if f.Code == "invalid_grant" {
 				return connect.ProviderError{Class: connect.ClassReconnect}
 			}
@@ -64,9 +64,9 @@ func request() tokenendpoint.Request {
 	}
 }
 
-func post(t *testing.T, transport http.RoundTripper) (*tokenendpoint.Answer, *connect.ProviderError) {
+func post(t *testing.T, transport http.RoundTripper) (*platformcall.Answer, *connect.ProviderError) {
 	t.Helper()
-	answer, err := tokenendpoint.Post(t.Context(), env(transport), request())
+	answer, err := platformcall.Post(t.Context(), env(transport), request())
 	return answer, asProviderError(t, err)
 }
 
@@ -240,7 +240,7 @@ func TestThreat97_TokensThatNoHeaderCanCarry(t *testing.T) {
 			}
 		})
 	}
-	if !tokenendpoint.ValidToken(strings.Repeat("~", 16<<10)) || tokenendpoint.ValidToken("") {
+	if !platformcall.ValidToken(strings.Repeat("~", 16<<10)) || platformcall.ValidToken("") {
 		t.Error("a token of 16 KiB is one, the empty one is not")
 	}
 }
@@ -344,7 +344,7 @@ func TestTransportErrors(t *testing.T) {
 			req := request()
 			req.OneTime = test.oneTime
 			failing := roundTripper(func(*http.Request) (*http.Response, error) { return nil, test.err })
-			_, err := tokenendpoint.Post(t.Context(), env(failing), req)
+			_, err := platformcall.Post(t.Context(), env(failing), req)
 			if failure := asProviderError(t, err); failure == nil || failure.Class != test.want || !errors.Is(err, test.err) {
 				t.Errorf("error is %v, want class %s around %v", err, test.want, test.err)
 			}
@@ -381,7 +381,7 @@ func TestThreat92_RedirectTakesNothingAlong(t *testing.T) {
 	defer front.Close()
 	req := request()
 	req.URL = front.URL
-	_, err := tokenendpoint.Post(t.Context(), env(http.DefaultTransport), req) // this client would follow
+	_, err := platformcall.Post(t.Context(), env(http.DefaultTransport), req) // this client would follow
 	if failure := asProviderError(t, err); failure == nil || failure.Status != http.StatusTemporaryRedirect {
 		t.Errorf("error is %v, want one of status 307", err)
 	}
@@ -406,10 +406,10 @@ func TestThreat93_NoHiddenRetry(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	req := request()
 	req.URL = server.URL
-	if _, err := tokenendpoint.Post(t.Context(), env(transport), req); err != nil {
+	if _, err := platformcall.Post(t.Context(), env(transport), req); err != nil {
 		t.Fatal(err)
 	}
-	_, err := tokenendpoint.Post(t.Context(), env(transport), req)
+	_, err := platformcall.Post(t.Context(), env(transport), req)
 	if failure := asProviderError(t, err); failure == nil || failure.Class != connect.ClassUncertain {
 		t.Errorf("error is %v, want class uncertain", err)
 	}
@@ -430,13 +430,13 @@ func TestThreat103_NoURLInErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = tokenendpoint.Call(env(waiting), r, nil, &struct{}{})
+	err = platformcall.Call(env(waiting), r, nil, &struct{}{})
 	if failure := asProviderError(t, err); failure == nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v, want it around context.Canceled", err)
 	}
 	req := request()
 	req.URL = "https://" + canary + "\x7f"
-	if _, err := tokenendpoint.Post(t.Context(), env(waiting), req); err == nil || strings.Contains(err.Error(), canary) {
+	if _, err := platformcall.Post(t.Context(), env(waiting), req); err == nil || strings.Contains(err.Error(), canary) {
 		t.Errorf("error is %v, want one without the URL", err)
 	}
 }
@@ -468,7 +468,7 @@ func TestRevoke(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := tokenendpoint.Revoke(t.Context(), env(answering(test.status, test.body)), request())
+			err := platformcall.Revoke(t.Context(), env(answering(test.status, test.body)), request())
 			if asProviderError(t, err); (err == nil) != test.ok {
 				t.Errorf("error is %v, want success to be %t", err, test.ok)
 			}

@@ -1,6 +1,6 @@
-// Package tokenendpoint speaks to token endpoints for the providers: code
-// exchange, refresh and revocation, and by the same rules the calls that a
-// provider makes with the token it got.
+// Package platformcall makes the providers' calls to their platforms: code
+// exchange, refresh and revocation, and by the same rules the calls with the token
+// that came of it.
 //
 // There is one codec because these answers hold the secrets. It accepts JSON
 // only in the strict sense
@@ -15,4 +15,4 @@
 //
 // Security: no error of this package holds a body, a URL or the platform's
 // prose.
-package tokenendpoint
+package platformcall
