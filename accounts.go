@@ -84,7 +84,7 @@ func (c *Connector) Flow(ctx context.Context, p Principal, id string) (*FlowView
 	if _, err := parseID(id); err != nil {
 		return nil, storeError("flow", ErrNotFound)
 	}
-	at, err := c.flowByHandle(ctx, "flow", FlowKey{Tenant: p.Tenant, ID: id})
+	at, err := c.findFlow(ctx, "flow", FlowKey{Tenant: p.Tenant, ID: id})
 	if err != nil {
 		return nil, err
 	}

@@ -180,9 +180,8 @@ func (c *Connector) burn(ctx context.Context, at *attempt) error {
 	if !at.flow.Status.Open() {
 		return mismatch(at.op, at.flow)
 	}
-	c.abandonLater(at)
-	if _, err := c.fail(ctx, at, CodeBindingMismatch); err != nil && !errors.Is(err, ErrConflict) {
-		return storeError(at.op, err)
+	if err := c.giveUp(ctx, at, CodeBindingMismatch); err != nil {
+		return err
 	}
 	return mismatch(at.op, at.flow)
 }
@@ -326,7 +325,7 @@ func (c *Connector) quarantine(ctx context.Context, at *attempt, resp *response,
 		at.flow.Ticket = digest(ticket)
 		at.flow.ExpiresAt = c.now().Add(c.cfg.TicketTTL)
 		if err := c.persist(ctx, at, FlowParked, "exchange"); err != nil {
-			c.abandonLater(at)
+			c.abandonLater(at.adapter, at.tokens)
 			return nil, storeError(resp.op, err)
 		}
 		return c.outcome(ctx, at)

@@ -13,7 +13,27 @@ const (
 	firstList     = 3 * time.Second  // how long a callback lists before it asks
 	moreList      = 10 * time.Second // how long one request for more lists
 	maxCandidates = 2000
+	maxCandidate  = 16 << 10  // bytes of one
+	maxListed     = 512 << 10 // bytes of all candidates together: they are sealed in one value
 )
+
+// size is about what a candidate takes when it is sealed.
+func (r candidateRecord) size() int {
+	n := len(r.PlatformID) + len(r.Name) + len(r.Username) + len(r.AvatarURL) + len(r.Parent) + len(r.Reason) + len(r.Access) + 200
+	for key, value := range r.Target {
+		n += len(key) + len(value)
+	}
+	return n
+}
+
+// full reports whether the flow holds as many candidates as it can.
+func (at *attempt) full() bool {
+	total := 0
+	for _, r := range at.progress.Candidates {
+		total += r.size()
+	}
+	return len(at.progress.Candidates) >= maxCandidates || total >= maxListed
+}
 
 // list asks the platform for candidates until there are enough, no more, or
 // the time is over. It fails only where it could learn nothing at all: a
@@ -35,7 +55,7 @@ func (c *Connector) list(ctx context.Context, at *attempt, limit time.Duration, 
 		}
 		at.add(page.Candidates)
 		at.progress.Cursor = page.Next
-		at.progress.Complete = page.Next == "" || len(at.progress.Candidates) >= maxCandidates
+		at.progress.Complete = page.Next == "" || at.full()
 	}
 	return nil
 }
@@ -60,7 +80,11 @@ func (at *attempt) add(found []Candidate) {
 		if _, declared := at.adapter.kind(candidate.Kind); !declared || (at.request.Kind != "" && candidate.Kind != at.request.Kind) {
 			continue
 		}
+		candidate.AccessExpiry = tamed(candidate.AccessExpiry)
 		record := recordOfCandidate(candidate)
+		if record.size() > maxCandidate || at.full() {
+			continue
+		}
 		i := slices.IndexFunc(at.progress.Candidates, func(r candidateRecord) bool { return r.ID() == record.ID() })
 		switch {
 		case i < 0:

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/seed944197df/connect/tokencrypt"
 )
 
 // Client returns an HTTP client that calls the platform as the account. The
@@ -71,6 +73,9 @@ func (t *accountTransport) again(use *accountUse, r *http.Request, resp *http.Re
 		return resp, nil
 	}
 	fresh, err := t.c.use(r.Context(), t.tenant, t.accountID)
+	if err == nil {
+		err = fresh.mayReach(r) // the account may have moved to another server meanwhile
+	}
 	if err != nil {
 		return resp, nil //nolint:nilerr // the platform has answered, and that answer is the caller's
 	}
@@ -157,17 +162,19 @@ func (c *Connector) openUse(ctx context.Context, tenant, accountID string) (*acc
 	if err != nil {
 		return nil, storeError("client", err)
 	}
+	if grant.Platform != account.Platform { // neither binding can tell
+		return nil, storeError("client", fmt.Errorf("connect: an account and its grant are of two platforms: %w", tokencrypt.ErrIntegrity))
+	}
 	use := &accountUse{account: account, grant: grant, adapter: a}
 	if use.tokens, err = c.openGrant(grant); err != nil {
 		return nil, storeError("client", err)
 	}
-	if account.Sealed == nil {
-		return use, nil
-	}
-	use.ownToken = true
-	use.tokens.AccessExpiry = account.TokenExpiry
-	if use.tokens.Access, err = c.openAccount(account); err != nil {
+	own, err := c.openAccount(account)
+	if err != nil {
 		return nil, storeError("client", err)
+	}
+	if !own.IsZero() {
+		use.ownToken, use.tokens.Access, use.tokens.AccessExpiry = true, own, account.TokenExpiry
 	}
 	return use, nil
 }
@@ -193,7 +200,11 @@ func (c *Connector) send(use *accountUse, r *http.Request) (*http.Response, erro
 	if err := c.sign(use, signed); err != nil {
 		return nil, closing(r, err)
 	}
-	return c.outbound(use.adapter).Transport().RoundTrip(signed)
+	resp, err := c.outbound(use.adapter).Transport().RoundTrip(signed)
+	if resp != nil {
+		resp.Request = r // what was sent carries the token
+	}
+	return resp, err
 }
 
 func (c *Connector) sign(use *accountUse, r *http.Request) error {

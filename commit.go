@@ -20,11 +20,12 @@ func (c *Connector) work(ctx context.Context, at *attempt, get func(context.Cont
 		if at.tokens, err = get(asking); err != nil {
 			return c.failed(ctx, at, err)
 		}
+		at.tokens.tame()
 	}
 	chosen, err := c.decide(asking, at)
 	switch {
 	case err != nil:
-		c.abandonLater(at)
+		c.abandonLater(at.adapter, at.tokens)
 		return c.failed(ctx, at, err)
 	case chosen == nil:
 		return c.ask(ctx, at)
@@ -33,11 +34,11 @@ func (c *Connector) work(ctx context.Context, at *attempt, get func(context.Cont
 	switch {
 	case err == nil:
 		return out, nil
-	case CodeOf(err) == CodeScopeMissing:
-		c.abandonLater(at)
+	case CodeOf(err) == CodeScopeMissing, errors.Is(err, errSealing):
+		c.abandonLater(at.adapter, at.tokens)
 		return c.failed(ctx, at, err)
 	default:
-		c.abandonLater(at)
+		c.abandonLater(at.adapter, at.tokens)
 		return nil, storeError(at.op, err)
 	}
 }
@@ -50,11 +51,31 @@ func (c *Connector) ask(ctx context.Context, at *attempt) (*Outcome, error) {
 	}
 	at.flow.Session = digest(session)
 	at.flow.ExpiresAt = c.now().Add(c.cfg.SessionTTL)
-	if err := c.persist(ctx, at, FlowPending, "list"); err != nil {
-		c.abandonLater(at)
-		return nil, storeError(at.op, err)
+	err = c.persist(ctx, at, FlowPending, "list")
+	if err == nil {
+		return c.outcome(ctx, at)
 	}
-	return c.outcome(ctx, at)
+	c.abandonLater(at.adapter, at.tokens)
+	if errors.Is(err, errSealing) {
+		at.progress.Candidates = nil
+		return c.failed(ctx, at, err)
+	}
+	return nil, storeError(at.op, err)
+}
+
+// tame drops expiries that no clock has and no store can keep.
+func (t *Tokens) tame() {
+	t.AccessExpiry, t.RefreshExpiry = tamed(t.AccessExpiry), tamed(t.RefreshExpiry)
+	if t.Self != nil {
+		t.Self.AccessExpiry = tamed(t.Self.AccessExpiry)
+	}
+}
+
+func tamed(expiry *time.Time) *time.Time {
+	if expiry == nil || expiry.IsZero() || (expiry.Year() > 1970 && expiry.Year() < 2200) {
+		return expiry
+	}
+	return nil
 }
 
 // decide returns the candidates to connect without a question, nil where a

@@ -39,7 +39,7 @@ func (c *Connector) Complete(ctx context.Context, p Principal, req CompleteReque
 	if !byTicket || req.Platform != "" || req.Query != "" || len(req.Ticket) > maxHandle {
 		return nil, invalid("complete", "ticket", "Pass either the ticket, or the platform and the query.")
 	}
-	at, err := c.flowByHandle(ctx, "complete", FlowKey{Tenant: p.Tenant, Ticket: digest(req.Ticket)})
+	at, err := c.flowByHandle(ctx, "complete", purposeTicket, req.Ticket, FlowKey{Tenant: p.Tenant, Ticket: digest(req.Ticket)})
 	if err != nil {
 		return nil, err
 	}
@@ -49,12 +49,26 @@ func (c *Connector) Complete(ctx context.Context, p Principal, req CompleteReque
 	return c.unpark(ctx, at)
 }
 
-func (c *Connector) flowByHandle(ctx context.Context, op string, key FlowKey) (*attempt, error) {
+// findFlow reads a flow of the tenant.
+func (c *Connector) findFlow(ctx context.Context, op string, key FlowKey) (*attempt, error) {
 	flow, err := c.cfg.Store.ReadFlow(ctx, key)
 	if err != nil {
 		return nil, storeError(op, err)
 	}
 	return c.openFlow(op, flow)
+}
+
+// flowByHandle reads the flow that a handle names.
+//
+// Security: a digest in a row is only how the row is found. Whether the handle
+// is really the flow's is computed, so that a digest which was written into
+// the row opens nothing.
+func (c *Connector) flowByHandle(ctx context.Context, op, purpose, handle string, key FlowKey) (*attempt, error) {
+	at, err := c.findFlow(ctx, op, key)
+	if err == nil && !c.handleMatches(purpose, at.flow, handle) {
+		return nil, storeError(op, ErrNotFound)
+	}
+	return at, err
 }
 
 // mayContinue checks that p is who began, and that the host still lets it.
@@ -65,18 +79,33 @@ func (c *Connector) mayContinue(ctx context.Context, p Principal, at *attempt) e
 	return c.stillAllowed(ctx, p, at, ActionStart)
 }
 
-// stillAllowed asks the host again. A permission that was lost on the way ends
-// the flow, and what the platform gave is given back.
+// stillAllowed asks the host again. A permission that the flow's own user has
+// lost on the way ends the flow, and what the platform gave is given back.
 func (c *Connector) stillAllowed(ctx context.Context, p Principal, at *attempt, name ActionName) error {
 	err := c.authorize(ctx, p, at.action(name))
-	if err == nil || !at.flow.Status.Open() {
-		return err
+	if err == nil || !at.flow.Status.Open() || p.User != at.flow.User {
+		return err // what somebody else may not do is no reason to end it
 	}
-	c.abandonLater(at)
-	if _, failErr := c.fail(ctx, at, CodeForbidden); failErr != nil && !errors.Is(failErr, ErrConflict) {
-		return storeError(string(name), failErr)
+	if endErr := c.giveUp(ctx, at, CodeForbidden); endErr != nil {
+		return endErr
 	}
 	return err
+}
+
+// giveUp fails the flow and then gives back what the platform gave. Who loses
+// the race for the flow must not touch the winner's tokens.
+func (c *Connector) giveUp(ctx context.Context, at *attempt, code Code) error {
+	tokens := at.tokens
+	_, err := c.fail(ctx, at, code)
+	switch {
+	case err == nil:
+		c.abandonLater(at.adapter, tokens)
+		return nil
+	case errors.Is(err, ErrConflict):
+		return nil
+	default:
+		return storeError(at.op, err)
+	}
 }
 
 // action is what the host is asked about this flow.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -103,7 +104,8 @@ type Config struct {
 
 	// UnsafeRewriteHost sends every authorization URL and every outbound call
 	// to this origin instead, with the platform's host as the first path
-	// segment: a sandbox. Nothing else is reachable then. For development.
+	// segment: a sandbox. Nothing else is reachable then. It must be https, or
+	// http on a loopback host. For development.
 	UnsafeRewriteHost string
 
 	// UnsafeRewritePlatforms limits UnsafeRewriteHost to these platforms; the
@@ -155,8 +157,10 @@ const (
 	defaultTenantFlows = 1000
 )
 
-// withDefaults returns cfg with a value for everything that is optional.
+// withDefaults returns a copy of cfg with a value for everything that is
+// optional. What is a slice, or another map, is read in New only.
 func withDefaults(cfg Config) Config {
+	cfg.RedirectURLs = maps.Clone(cfg.RedirectURLs)
 	setDefault(&cfg.Binding, BindSession)
 	setDefault(&cfg.FlowTTL, defaultFlowTTL)
 	setDefault(&cfg.SessionTTL, defaultFlowTTL)
@@ -302,6 +306,9 @@ func (cfg *Config) newOutbound() (live, sandbox *outbound.Client, err error) {
 	if cfg.UnsafeRewriteHost == "" {
 		return live, live, nil
 	}
+	if u, err := url.Parse(cfg.UnsafeRewriteHost); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+		return nil, nil, fieldError("UnsafeRewriteHost", "is http on %q; use https (http is for loopback only)", u.Hostname())
+	}
 	if sandbox, err = outbound.New(outbound.Options{UnsafeRewriteHost: cfg.UnsafeRewriteHost}); err != nil {
 		return nil, nil, fieldError("UnsafeRewriteHost", "%w", err)
 	}
@@ -320,8 +327,8 @@ func (cfg *Config) checkRedirects(platforms map[string]*adapter) error {
 		u, err := url.Parse(raw)
 		switch {
 		case platforms[platform] == nil || platforms[platform].Name != platform:
-			return fieldError(field, "names a platform that has no provider")
-		case err != nil || u.Host == "" || u.User != nil || strings.Contains(raw, "#"):
+			return fieldError(field, "is no platform of Providers; use a provider's own name, not an alias")
+		case err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(raw, "#"):
 			return fieldError(field, "must be an absolute URL without user and fragment")
 		case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 			return fieldError(field, "must be https; http is for loopback only")

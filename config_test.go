@@ -15,6 +15,7 @@ import (
 	"github.com/seed944197df/connect/memstore"
 	"github.com/seed944197df/connect/pages"
 	"github.com/seed944197df/connect/providers/bluesky"
+	"github.com/seed944197df/connect/providers/facebook"
 	"github.com/seed944197df/connect/providers/x"
 	"github.com/seed944197df/connect/tokencrypt"
 )
@@ -56,6 +57,30 @@ func describe(change func(*connect.Platform)) connect.Provider {
 	return described{p}
 }
 
+// named is a provider under another name.
+type named struct {
+	connect.Provider
+
+	name    string
+	aliases []string
+}
+
+// Platform implements [connect.Provider].
+func (n named) Platform() connect.Platform {
+	p := n.Provider.Platform()
+	p.Name, p.Aliases, p.Methods = n.name, n.aliases, []connect.Method{{ID: "form", Type: connect.MethodCredentials}}
+	return p
+}
+
+// Login implements [connect.Credentials].
+func (named) Login(context.Context, connect.Env, connect.LoginRequest) (*connect.Tokens, error) {
+	return nil, connect.ErrNotFound
+}
+
+func redirect(platform, target string) func(*connect.Config) {
+	return func(c *connect.Config) { c.RedirectURLs = map[string]string{platform: target} }
+}
+
 func TestConfigMistakes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -86,10 +111,23 @@ func TestConfigMistakes(t *testing.T) {
 
 		{"no Store", func(c *connect.Config) { c.Store = nil }, "Store", "memstore.New"},
 		{"no Keys", func(c *connect.Config) { c.Keys = nil }, "Keys", "tokencrypt.ParseKeyring"},
+		{"empty Keys", func(c *connect.Config) { c.Keys = &tokencrypt.Keyring{} }, "Keys", "tokencrypt.ParseKeyring"},
 		{"no Authenticate", func(c *connect.Config) { c.Authenticate = nil }, "Authenticate", "your own session"},
 		{"no Providers", func(c *connect.Config) { c.Providers = nil }, "Providers", "x.New"},
 		{"nil provider", func(c *connect.Config) { c.Providers = []connect.Provider{newX(), nil} }, "Providers[1]", "pass one"},
 		{"provider twice", func(c *connect.Config) { c.Providers = []connect.Provider{newX(), newX()} }, "Providers[1]", "pass one"},
+		{"provider whose name is another's alias", func(c *connect.Config) {
+			c.Providers = []connect.Provider{newX(), named{newX(), "twitter", nil}}
+		}, "Providers[1]", "pass one"},
+		{"provider whose alias is another's name", func(c *connect.Config) {
+			c.Providers = []connect.Provider{newX(), named{newX(), "other", []string{"x"}}}
+		}, "Providers[1]", "pass one"},
+		{"providers with one alias", func(c *connect.Config) {
+			c.Providers = []connect.Provider{newX(), named{newX(), "other", []string{"twitter"}}}
+		}, "Providers[1]", "pass one"},
+		{"provider whose alias is its own name", func(c *connect.Config) {
+			c.Providers = []connect.Provider{named{newX(), "other", []string{"other"}}}
+		}, "Providers[0]", "pass one"},
 		{"provider without a client id", func(c *connect.Config) {
 			c.Providers = []connect.Provider{x.New(x.Options{ClientSecret: tokencrypt.NewSecret(canary)})}
 		}, "Providers[0]", "pass the one of your app"},
@@ -121,6 +159,36 @@ func TestConfigMistakes(t *testing.T) {
 			c.Providers = []connect.Provider{describe(func(p *connect.Platform) { p.Methods[0].Type = "code" })}
 		}, "Providers[0]", "unknown type"},
 
+		{"facebook without a secret", func(c *connect.Config) {
+			c.Providers = []connect.Provider{facebook.New(facebook.Options{AppID: "900000000000001"})}
+		}, "Providers[0]", "Options.AppSecret is empty; the app's dashboard shows it"},
+		{"facebook whose app id is none", func(c *connect.Config) {
+			c.Providers = []connect.Provider{facebook.New(facebook.Options{AppID: canary, AppSecret: tokencrypt.NewSecret(canary)})}
+		}, "Providers[0]", "Options.AppID must be the number"},
+		{"bluesky with a bare host", func(c *connect.Config) {
+			c.Providers = []connect.Provider{newX(), bluesky.New(&bluesky.Options{EntrywayHost: "bsky.social"})}
+		}, "Providers[1]", "Options.EntrywayHost must be an https origin; leave it empty"},
+		{"bluesky with a user in an address", func(c *connect.Config) {
+			c.Providers = []connect.Provider{bluesky.New(&bluesky.Options{PLCURL: "https://u:" + canary + "@plc.directory"})}
+		}, "Providers[0]", "Options.PLCURL must be an https origin; leave it empty"},
+		{"x whose API is http", func(c *connect.Config) {
+			c.Providers = []connect.Provider{x.New(x.Options{ClientID: "x-client", ClientSecret: tokencrypt.NewSecret(canary), APIURL: "http://api.x.com"})}
+		}, "Providers[0]", "Options.APIURL must be https://"},
+
+		{"redirect URI of an unknown platform", redirect("twiter", "https://app.example.com/back"), `RedirectURLs["twiter"]`, "use a provider's own name"},
+		{"redirect URI of an alias", redirect("twitter", "https://app.example.com/back"), `RedirectURLs["twitter"]`, "not an alias"},
+		{"redirect URI of no platform", redirect("", "https://app.example.com/back"), `RedirectURLs[""]`, "use a provider's own name"},
+		{"http redirect URI", redirect("x", "http://app.example.com/back?key="+canary), `RedirectURLs["x"]`, "must be https; http is for loopback only"},
+		{"http redirect URI on a name that begins like loopback", redirect("x", "http://127.0.0.1.example.com/back"), `RedirectURLs["x"]`, "must be https"},
+		{"redirect URI of another scheme", redirect("x", "app://localhost/back"), `RedirectURLs["x"]`, "must be https"},
+		{"redirect URI with a fragment", redirect("x", "https://app.example.com/back#"+canary), `RedirectURLs["x"]`, "without user and fragment"},
+		{"redirect URI with an empty fragment", redirect("x", "https://app.example.com/back#"), `RedirectURLs["x"]`, "without user and fragment"},
+		{"redirect URI with a user", redirect("x", "https://u:"+canary+"@app.example.com/back"), `RedirectURLs["x"]`, "without user and fragment"},
+		{"relative redirect URI", redirect("x", "/back?key="+canary), `RedirectURLs["x"]`, "must be an absolute URL"},
+		{"redirect URI without a host name", redirect("x", "https://:443/back"), `RedirectURLs["x"]`, "must be an absolute URL"},
+		{"redirect URI that is no URL", redirect("x", "https://["+canary), `RedirectURLs["x"]`, "must be an absolute URL"},
+		{"empty redirect URI", redirect("x", ""), `RedirectURLs["x"]`, "must be an absolute URL"},
+
 		{"unknown Binding", func(c *connect.Config) { c.Binding = "cookie" }, "Binding", "connect.BindSession"},
 		{"FlowTTL too short", func(c *connect.Config) { c.FlowTTL = time.Second }, "FlowTTL", "1m0s to 1h0m0s"},
 		{"FlowTTL too long", func(c *connect.Config) { c.FlowTTL = 2 * time.Hour }, "FlowTTL", "1m0s to 1h0m0s"},
@@ -145,6 +213,8 @@ func TestConfigMistakes(t *testing.T) {
 
 		{"sandbox that is no origin", func(c *connect.Config) { c.UnsafeRewriteHost = "http://127.0.0.1:1/path" }, "UnsafeRewriteHost", ""},
 		{"sandbox with a user", func(c *connect.Config) { c.UnsafeRewriteHost = "http://u:" + canary + "@127.0.0.1:1" }, "UnsafeRewriteHost", ""},
+		{"http sandbox on another machine", func(c *connect.Config) { c.UnsafeRewriteHost = "http://sandbox.example.com:8081" }, "UnsafeRewriteHost", "use https (http is for loopback only)"},
+		{"http sandbox on a private address", func(c *connect.Config) { c.UnsafeRewriteHost = "http://192.168.0.1:8081" }, "UnsafeRewriteHost", "use https (http is for loopback only)"},
 		{"sandbox for a platform that is not there", func(c *connect.Config) {
 			c.UnsafeRewriteHost, c.UnsafeRewritePlatforms = "http://127.0.0.1:1", []string{"twiter"}
 		}, "UnsafeRewritePlatforms", "Providers"},
@@ -217,6 +287,30 @@ func mustParse(t *testing.T, raw string) *url.URL {
 	return u
 }
 
+// TestConfigAccepts: what is close to a mistake and is none.
+func TestConfigAccepts(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*connect.Config){
+		"redirect URI with a query":    redirect("x", "https://api.example.com/oauth?platform=x"),
+		"http redirect URI, loopback":  redirect("x", "http://127.0.0.1:8080/back"),
+		"http redirect URI, localhost": redirect("x", "http://localhost/back"),
+		"http sandbox, IPv6 loopback":  func(c *connect.Config) { c.UnsafeRewriteHost = "http://[::1]:8081" },
+		"https sandbox":                func(c *connect.Config) { c.UnsafeRewriteHost = "https://sandbox.example.com" },
+		"provider with another alias": func(c *connect.Config) {
+			c.Providers = append(c.Providers, named{newX(), "other", []string{"another"}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := plainConfig(t)
+			change(&cfg)
+			if _, err := connect.New(cfg); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestConfigIsCopied: what a host does with its Config afterwards is its own.
 func TestConfigIsCopied(t *testing.T) {
 	t.Parallel()
@@ -226,6 +320,7 @@ func TestConfigIsCopied(t *testing.T) {
 	cfg.UnsafeRewriteHost, cfg.UnsafeRewritePlatforms = "http://127.0.0.1:1", []string{"x"}
 	cfg.Text = map[string]string{}
 	cfg.UnsafeDial = map[string]string{}
+	cfg.RedirectURLs = map[string]string{"x": "https://app.example.com/back"}
 	c, err := connect.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -235,6 +330,7 @@ func TestConfigIsCopied(t *testing.T) {
 	cfg.Providers[0] = nil
 	cfg.UnsafeRewritePlatforms[0] = "bluesky"
 	cfg.UnsafeDial["plc.directory:443"] = "127.0.0.1:1"
+	cfg.RedirectURLs["x"] = "https://evil.example.com/back"
 	cfg.Authenticate = func(*http.Request) (connect.Principal, error) { return mallory, nil }
 
 	started, err := c.Start(t.Context(), alice, connect.StartRequest{Platform: "x", ReturnURL: "https://app.example.com/done"})

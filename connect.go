@@ -3,7 +3,9 @@ package connect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -108,6 +110,7 @@ func (c *Connector) detach(limit time.Duration, work func(context.Context)) <-ch
 	done := make(chan struct{})
 	run := func() {
 		defer close(done)
+		defer c.survive()
 		ctx, cancel := context.WithTimeout(c.background, limit)
 		defer cancel()
 		work(ctx)
@@ -125,11 +128,19 @@ func (c *Connector) detach(limit time.Duration, work func(context.Context)) <-ch
 	return done
 }
 
+// survive keeps a panic in a provider or store from ending the host's process.
+// What was panicked with is not logged: it may hold a secret.
+func (c *Connector) survive() {
+	if r := recover(); r != nil {
+		c.cfg.Logger.Error("a provider or store panicked", "type", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
+	}
+}
+
 // finish runs an exchange detached and waits for its outcome as long as the
 // request lasts.
 func (c *Connector) finish(ctx context.Context, exchange func(context.Context) (*Outcome, error)) (*Outcome, error) {
 	var out *Outcome
-	var err error
+	err := error(&Error{Code: CodeUnavailable, Op: "finish", Message: "Something broke on the way. Start again from the app."}) // where the work panics
 	select {
 	case <-c.detach(exchangeTimeout+commitTimeout, func(ctx context.Context) { out, err = exchange(ctx) }):
 		return out, err
@@ -207,7 +218,7 @@ func (c *Connector) authorize(ctx context.Context, p Principal, a Action) error 
 
 // checkPrincipal refuses what could match an absent value elsewhere.
 func checkPrincipal(op string, p Principal) error {
-	message := ""
+	var message string
 	switch {
 	case p.Tenant == "":
 		message = "The principal has no tenant."

@@ -75,8 +75,8 @@ func (c *Connector) openFlow(op string, flow Flow) (*attempt, error) {
 	if at.request, err = c.openRequest(flow); err != nil {
 		return nil, storeError(op, err)
 	}
-	if flow.Progress == nil {
-		return at, nil
+	if flow.Progress == nil && flow.Status != FlowParked && flow.Status != FlowPending {
+		return at, nil // those two wait with what is sealed there
 	}
 	if err := c.open(flowBinding(flow, "progress"), flow.Progress, &at.progress); err != nil {
 		return nil, storeError(op, err)
@@ -162,7 +162,7 @@ func (c *Connector) swap(ctx context.Context, write func() (stored Flow, progres
 				return stored, nil
 			}
 			return stored, err
-		case errors.Is(err, ErrNotFound), CodeOf(err) == CodeScopeMissing, errors.Is(err, tokencrypt.ErrKeyUnavailable), errors.Is(err, tokencrypt.ErrIntegrity):
+		case errors.Is(err, ErrNotFound), errors.Is(err, errSealing), CodeOf(err) == CodeScopeMissing, errors.Is(err, tokencrypt.ErrKeyUnavailable), errors.Is(err, tokencrypt.ErrIntegrity):
 			return Flow{}, err
 		}
 		tried = append(tried, progress)
@@ -241,6 +241,9 @@ func (c *Connector) accountsOf(ctx context.Context, flow Flow) ([]Account, error
 	var accounts []Account
 	for _, id := range flow.Outcome.AccountIDs {
 		account, err := c.cfg.Store.ReadAccount(ctx, AccountKey{Tenant: flow.Tenant, ID: id})
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -266,7 +269,7 @@ func (c *Connector) returnTo(req flowRequest, out *Outcome) string {
 
 // parameters are what a return URL tells: never a token, a profile or a
 // platform's text.
-func (out *Outcome) parameters() [][2]string {
+func (out Outcome) parameters() [][2]string {
 	params := [][2]string{{"status", string(out.Status)}, {"platform", out.Platform}}
 	switch out.Status {
 	case OutcomeConnected:

@@ -27,7 +27,7 @@ func (c *Connector) linked(r *http.Request) (*attempt, error) {
 	if link == "" || len(link) > maxHandle {
 		return nil, storeError("link", ErrNotFound)
 	}
-	at, err := c.flowByHandle(r.Context(), "link", FlowKey{Link: digest(link)})
+	at, err := c.flowByHandle(r.Context(), "link", purposeLink, link, FlowKey{Link: digest(link)})
 	if err != nil {
 		return nil, err
 	}

@@ -141,7 +141,7 @@ func (c *Connector) openSession(ctx context.Context, op string, p Principal, ses
 	if session == "" || len(session) > maxHandle {
 		return nil, storeError(op, ErrNotFound)
 	}
-	at, err := c.flowByHandle(ctx, op, FlowKey{Tenant: p.Tenant, Session: digest(session)})
+	at, err := c.flowByHandle(ctx, op, purposeSession, session, FlowKey{Tenant: p.Tenant, Session: digest(session)})
 	if err != nil {
 		return nil, err
 	}
@@ -152,9 +152,12 @@ func (c *Connector) openSession(ctx context.Context, op string, p Principal, ses
 }
 
 // maySee reports whether flows and sessions are open to p: to their user, and
-// to API keys of their tenant.
+// to API keys, which are principals without a user, of their tenant.
 func maySee(p Principal, flow Flow) bool {
-	return p.Tenant == flow.Tenant && (!p.Ambient || (p.User != "" && p.User == flow.User))
+	if p.User == "" {
+		return p.Tenant == flow.Tenant && !p.Ambient
+	}
+	return p.Tenant == flow.Tenant && p.User == flow.User
 }
 
 func (c *Connector) over(op string, flow Flow) *Error {

@@ -13,6 +13,7 @@ const (
 	refreshTimeout = 30 * time.Second
 	refreshWait    = 45 * time.Second // how long a caller waits for the refresh of another
 	refreshRetry   = time.Minute
+	refreshFloor   = 10 * time.Second // no grant is due sooner, whatever a platform says
 	expirySkew     = 30 * time.Second // a token this close to its end is refreshed first
 )
 
@@ -24,8 +25,8 @@ func (c *Connector) refreshPoint(a *adapter, t *Tokens) *time.Time {
 	}
 	now := c.now()
 	share := 0.70 + 0.15*rand.Float64() //nolint:gosec // spreads load; guards nothing
-	due := now.Add(time.Duration(float64(t.AccessExpiry.Sub(now)) * share)).Truncate(time.Microsecond)
-	return &due
+	life := time.Duration(float64(t.AccessExpiry.Sub(now)) * share)
+	return c.in(max(life, refreshFloor))
 }
 
 // flights lets the callers of one process share one refresh per grant.
@@ -68,7 +69,11 @@ func (f *flights) land(grantID string, call *flight, err error) {
 func (c *Connector) refresh(ctx context.Context, g Grant) error {
 	call, mine := c.refreshes.join(g.ID)
 	if mine {
-		c.detach(refreshWait, func(ctx context.Context) { c.refreshes.land(g.ID, call, c.refreshOnce(ctx, g)) })
+		c.detach(refreshWait, func(ctx context.Context) {
+			err := error(&Error{Code: CodeUnavailable, Op: "refresh", Platform: g.Platform, Message: "The refresh broke off."}) // where it panics
+			defer func() { c.refreshes.land(g.ID, call, err) }()
+			err = c.refreshOnce(ctx, g)
+		})
 	}
 	select {
 	case <-call.done:
@@ -160,6 +165,7 @@ func (c *Connector) present(ctx context.Context, a *adapter, g ClaimedGrant, old
 	defer cancel()
 	fresh, err := a.refresher.Refresh(asking, c.env(a), old)
 	if err == nil {
+		fresh.tame()
 		fresh, err = merge(old, fresh)
 	}
 	if err != nil {
@@ -239,7 +245,7 @@ func (c *Connector) refreshFailed(a *adapter, g ClaimedGrant, settlement *Settle
 	case ClassUncertain:
 		settlement.Status = GrantUncertain
 		if a.Rotation.Class == RotationStable || a.Rotation.Class == RotationGrace {
-			settlement.DueAt = c.in(0)
+			settlement.DueAt = c.in(refreshFloor)
 		}
 	default: // nothing is wrong with the grant
 	}

@@ -108,10 +108,9 @@ func (c *Connector) revoke(ctx context.Context, a *adapter, tokens *Tokens, atte
 }
 
 // abandonLater revokes tokens that will not be stored, in its own time.
-func (c *Connector) abandonLater(at *attempt) {
-	if at.tokens == nil {
+func (c *Connector) abandonLater(a *adapter, tokens *Tokens) {
+	if tokens == nil {
 		return
 	}
-	a, tokens := at.adapter, at.tokens
 	c.detach(revokeTimeout, func(ctx context.Context) { c.revoke(ctx, a, tokens, newID(c.cfg.Now())) })
 }

@@ -72,7 +72,7 @@ func (c *Connector) expire(ctx context.Context, flow Flow) {
 		c.cfg.Logger.Warn("an old flow does not open", "platform", flow.Platform, "flow", flow.ID, "error", err)
 		return
 	}
-	c.abandonLater(at)
+	c.abandonLater(at.adapter, at.tokens)
 	at.forget()
 	at.flow.Outcome = &FlowOutcome{Error: CodeExpired}
 	next, err := c.next(at, flow.Status, "expire", string(CodeExpired))

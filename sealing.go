@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seed944197df/connect/selection"
@@ -107,7 +108,7 @@ func (c *Connector) openRequest(f Flow) (flowRequest, error) {
 	return r.flowRequest, nil
 }
 
-// accountSecret is what an account holds of its own.
+// accountSecret is what an account holds of its own: nothing, for most.
 type accountSecret struct {
 	V      int    `json:"v"`
 	Access string `json:"access"`
@@ -117,10 +118,17 @@ type accountSecret struct {
 func (c *Connector) seal(b tokencrypt.Binding, v any) ([]byte, error) {
 	plain, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("connect: sealing %s: %w", b.Purpose, err)
+		return nil, fmt.Errorf("%w: %s: %w", errSealing, b.Purpose, err)
 	}
-	return c.cfg.Keys.Seal(b, plain)
+	sealed, err := c.cfg.Keys.Seal(b, plain)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errSealing, b.Purpose, err)
+	}
+	return sealed, nil
 }
+
+// errSealing says that a value cannot be stored, however often it is tried.
+var errSealing = errors.New("connect: sealing")
 
 // open fails with [tokencrypt.ErrKeyUnavailable] or [tokencrypt.ErrIntegrity].
 // Neither ever means that a user must reconnect, and nothing is deleted.
@@ -135,24 +143,38 @@ func (c *Connector) open(b tokencrypt.Binding, sealed []byte, v any) error {
 	return nil
 }
 
-// The bindings name the row that a value was sealed for.
+// The bindings name the row that a value was sealed for, and what of the row
+// decides where the value goes.
 //
-// Security: the platform is part of it, so that who can write rows but has no
-// key cannot send one platform's token to another one's hosts. The hosts that
-// a grant adds are sealed with the tokens for the same reason.
+// Security: who can write rows but has no key must not send a token anywhere
+// else. So the platform is part of every binding; an account is bound to its
+// grant and to what it is at the platform, and has a sealed value even where it
+// has no token, so that emptying the column is no way around; a flow is bound
+// to who must come back and how. The hosts that a grant adds are sealed with
+// its tokens. A whole row that is put back as it once was is not noticed.
 
 func grantBinding(g Grant) tokencrypt.Binding {
-	return tokencrypt.Binding{Purpose: "grant", Tenant: g.Tenant, Record: g.Platform + "/" + g.ID, Field: "tokens", Generation: g.Generation}
+	return tokencrypt.Binding{Purpose: "grant", Tenant: g.Tenant, Record: record(g.Platform, g.ID, g.ClientID, g.Subject), Field: "tokens", Generation: g.Generation}
 }
 
 func accountBinding(a Account) tokencrypt.Binding {
-	return tokencrypt.Binding{Purpose: "account", Tenant: a.Tenant, Record: a.Platform + "/" + a.ID, Field: "token", Generation: a.Generation}
+	return tokencrypt.Binding{Purpose: "account", Tenant: a.Tenant, Record: record(a.Platform, a.ID, a.GrantID, a.Kind, a.PlatformID), Field: "token", Generation: a.Generation}
+}
+
+// record joins what identifies a row so that no two lists of parts are the
+// same text.
+func record(parts ...string) string {
+	var joined strings.Builder
+	for _, part := range parts {
+		fmt.Fprintf(&joined, "%d:%s,", len(part), part)
+	}
+	return joined.String()
 }
 
 // flowBinding has no generation: a flow lives minutes and its status alone
 // says what may still be done with it.
 func flowBinding(f Flow, field string) tokencrypt.Binding {
-	return tokencrypt.Binding{Purpose: "flow", Tenant: f.Tenant, Record: f.Platform + "/" + f.ID, Field: field}
+	return tokencrypt.Binding{Purpose: "flow", Tenant: f.Tenant, Record: record(f.Platform, f.ID, f.Client, f.Method, f.User, string(f.Binding)), Field: field}
 }
 
 // sealGrant seals tokens into g, whose id and generation must be final, and
@@ -175,13 +197,10 @@ func (c *Connector) openGrant(g Grant) (*Tokens, error) {
 	return record.tokens()
 }
 
-// sealAccount seals an account's own token into a, whose id and generation must
-// be final; without one nothing is sealed.
+// sealAccount seals an account's own token, which may be empty, into a, whose
+// key, grant and generation must be final.
 func (c *Connector) sealAccount(a *Account, access Secret) (err error) {
-	a.Sealed = nil
-	if !access.IsZero() {
-		a.Sealed, err = c.seal(accountBinding(*a), accountSecret{V: recordVersion, Access: access.Reveal()})
-	}
+	a.Sealed, err = c.seal(accountBinding(*a), accountSecret{V: recordVersion, Access: access.Reveal()})
 	return err
 }
 

@@ -49,6 +49,7 @@ const (
 	maxMetadata  = 2 << 10
 	maxURL       = 2048
 	maxScopes    = 100
+	maxScopeText = 4 << 10
 	maxShortText = 512
 )
 
@@ -222,6 +223,9 @@ func (c *Connector) checkReturn(op, target string) error {
 func checkScopes(op string, method Method, scopes []string) error {
 	if len(scopes) > maxScopes {
 		return invalid(op, "scopes", "More than 100 scopes.")
+	}
+	if len(strings.Join(scopes, " ")) > maxScopeText {
+		return invalid(op, "scopes", "The scopes are longer than 4 KiB together.")
 	}
 	for _, scope := range scopes {
 		if !isScope(scope) {

@@ -187,7 +187,7 @@ type AccountStore interface {
 
 	// ReleaseAccount makes the account a tombstone: status disconnected, its
 	// own secret wiped, its events written. Where no live account is left on
-	// its grant, and the grant is not dead already, the grant becomes
+	// its grant, and the grant still holds tokens, the grant becomes
 	// [GrantRevoking], due at once and taken from whoever held it, in the same
 	// step. Releasing a tombstone changes nothing and returns it; an account
 	// that the tenant does not have is [ErrNotFound].
@@ -229,7 +229,7 @@ type Account struct {
 	Label                     string
 	Metadata                  []byte // the host's JSON object; nil: none
 
-	Sealed     []byte // its own token, where it has one
+	Sealed     []byte // its own token, or that it has none; nil once it is a tombstone
 	Generation int64  // counts the writes of Sealed
 
 	ConnectedBy string // the user; empty where an API key named none

@@ -415,9 +415,9 @@ func startWithoutRandomness(t *testing.T) {
 	t.Logf("a flow was started: %v, %v", started, err)
 }
 
-// Handles are 256 bits that nobody without the key can compute from what they
-// name.
-func TestThreat51_HandlesNeedTheKey(t *testing.T) {
+// Handles are 256 bits, another for each flow. That they need the key can be
+// seen from inside only; see the test of that name.
+func TestThreat51_HandlesAreLong(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	b := w.browser(&alice)

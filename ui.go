@@ -38,8 +38,9 @@ func (c *Connector) PagesHandler() http.Handler {
 }
 
 func (c *Connector) render(w http.ResponseWriter, r *http.Request, status int, page pages.Page) {
-	if err := c.pages.Render(w, status, page); err != nil {
-		c.cfg.Logger.Error("a page could not be rendered", "path", r.Pattern, "error", err)
+	if err := c.pages.Render(w, status, page); err != nil { // nothing was sent
+		c.cfg.Logger.Error("a page could not be rendered", "route", r.Pattern)
+		http.Error(w, "This page cannot be shown.", http.StatusInternalServerError)
 	}
 }
 
@@ -86,9 +87,10 @@ func (c *Connector) pageVisitor(r *http.Request) (Principal, error) {
 	if CodeOf(err) != CodeUnauthenticated || c.cfg.Binding != BindBrowser {
 		return p, err
 	}
+	reads := 0
 	for _, cookie := range r.Cookies() {
 		id, ours := flowOfCookie(cookie.Name)
-		if !ours {
+		if reads++; !ours || reads > maxCookies {
 			continue
 		}
 		flow, readErr := c.cfg.Store.ReadFlow(r.Context(), FlowKey{ID: id})
@@ -104,12 +106,12 @@ func (c *Connector) concerns(r *http.Request, flow Flow) bool {
 	if session := r.PathValue("session"); session != "" {
 		return c.handleMatches(purposeSession, flow, session)
 	}
-	return r.URL.Query().Get("flow_id") == flow.ID
+	return strings.HasSuffix(r.URL.Path, "/ui/result") && r.URL.Query().Get("flow_id") == flow.ID
 }
 
 // pagePost authenticates a post of one of our forms.
 func (c *Connector) pagePost(w http.ResponseWriter, r *http.Request, scope ...string) (Principal, error) {
-	p, err := c.pageVisitor(r)
+	p, err := c.pageVisitor(r) // only the picker's address is a flow's own
 	if err != nil {
 		return p, err
 	}

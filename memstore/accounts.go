@@ -183,7 +183,7 @@ func (s *Store) ReleaseAccount(ctx context.Context, tenant, id string, events []
 // leaveGrant marks the grant for revocation where no live account is left on
 // it. A row without an id stands for no grant at all.
 func (s *Store) leaveGrant(grant grantRow) (grantRow, bool) {
-	if grant.ID == "" || grant.Status == connect.GrantDead || len(s.liveAccounts(grant.Tenant, grant.ID)) > 0 {
+	if grant.ID == "" || len(grant.Sealed) == 0 || len(s.liveAccounts(grant.Tenant, grant.ID)) > 0 {
 		return grant, false
 	}
 	now := s.now()

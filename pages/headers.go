@@ -80,11 +80,14 @@ func refreshHeader(page Page) (string, error) {
 		return "", nil
 	}
 	target, err := url.Parse(waiting.refresh())
-	if err != nil || target.Opaque != "" || (target.Scheme != "" && target.Scheme != "https" && target.Scheme != "http") || strings.ContainsAny(waiting.refresh(), "\"'; ") {
+	if err != nil || target.Opaque != "" || (target.Scheme != "" && target.Scheme != "https" && target.Scheme != "http") {
 		return "", errors.New("pages: Working.Refresh is not a URL to go to")
 	}
-	return strconv.Itoa(int(refreshAfter/time.Second)) + "; url=" + target.String(), nil
+	return strconv.Itoa(int(refreshAfter/time.Second)) + "; url=" + quotes.Replace(target.String()), nil
 }
+
+// quotes escapes what would end the URL in a Refresh header.
+var quotes = strings.NewReplacer(`"`, "%22", "'", "%27", ";", "%3B", " ", "%20")
 
 // refreshAfter is how long a waiting page waits.
 const refreshAfter = 2 * time.Second

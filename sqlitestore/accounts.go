@@ -225,7 +225,7 @@ func (s *Store) release(ctx context.Context, tx *sql.Tx, key connect.AccountKey,
 // leaveGrant marks the grant for revocation where no live account is left on
 // it. A row without an id stands for no grant at all.
 func leaveGrant(ctx context.Context, tx *sql.Tx, grant grantRow, now time.Time) (grantRow, bool, error) {
-	if grant.ID == "" || grant.Status == connect.GrantDead {
+	if grant.ID == "" || len(grant.Sealed) == 0 {
 		return grant, false, nil
 	}
 	shared, err := exists(ctx, tx, "SELECT 1 FROM accounts WHERE tenant = ? AND grant_id = ? AND status <> 'disconnected'", grant.Tenant, grant.ID)

@@ -50,7 +50,19 @@ func (h *host) routes() http.Handler {
 	mux.HandleFunc("POST /sign-out", h.signOut)
 	own := http.NewCrossOriginProtection()
 	own.AddInsecureBypassPattern("/connect/") // the engine has its own, stricter check
-	return own.Handler(mux)
+	return h.onlyOwnName(own.Handler(mux))
+}
+
+// onlyOwnName refuses requests that a foreign name was pointed here for (DNS
+// rebinding): a demo on loopback has no other protection.
+func (h *host) onlyOwnName(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if "http://"+r.Host != h.origin {
+			http.Error(w, "This is "+h.origin+".", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // authenticate is the host's side of the engine: who makes this request?
