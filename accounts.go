@@ -8,7 +8,8 @@ import (
 
 // Accounts returns the tenant's accounts that match, newest first, and the
 // cursor of the next page, empty on the last. page.Limit defaults to 25 and is
-// at most 100. Tombstones are listed only where filter.Status asks for them.
+// at most 100. Tombstones are listed only where filter.Status asks for them. A
+// limit, cursor, platform or status that cannot be is [CodeInvalidRequest].
 func (c *Connector) Accounts(ctx context.Context, p Principal, filter AccountFilter, page Page) ([]Account, string, error) {
 	if err := c.authorize(ctx, p, Action{Name: ActionRead, Platform: filter.Platform}); err != nil {
 		return nil, "", err
@@ -45,7 +46,8 @@ func (c *Connector) checkFilter(filter *AccountFilter) error {
 	return nil
 }
 
-// Account returns an account of the tenant, a tombstone included.
+// Account returns an account of the tenant, a tombstone included, or
+// [CodeNotFound].
 func (c *Connector) Account(ctx context.Context, p Principal, id string) (*Account, error) {
 	if err := c.authorize(ctx, p, Action{Name: ActionRead, AccountID: id}); err != nil {
 		return nil, err
@@ -76,7 +78,8 @@ type FlowView struct {
 	Timeline []FlowStep
 }
 
-// Flow returns how a flow of the principal stands.
+// Flow returns how a flow stands. Flows of other users and tenants are
+// [CodeNotFound]; API keys see those of their whole tenant.
 func (c *Connector) Flow(ctx context.Context, p Principal, id string) (*FlowView, error) {
 	if err := checkPrincipal("flow", p); err != nil {
 		return nil, err
@@ -127,8 +130,10 @@ const revokeTimeout = 20 * time.Second
 // Disconnect ends an account: what is secret of it is wiped and the row stays
 // as a tombstone, so that a later connect gets its id back. The last account
 // of a grant takes the grant along, and the last account of whom the platform
-// would cut off, over all tenants, has it revoked there. Disconnecting a
-// tombstone changes nothing and answers again.
+// would cut off, over all tenants, has it revoked there. It waits at most 20
+// seconds for the platform; what could not be done is left to Run and answered
+// as [RevocationPending]. Disconnecting a tombstone changes nothing and answers
+// again. Another tenant's account is [CodeNotFound].
 func (c *Connector) Disconnect(ctx context.Context, p Principal, id string) (*Disconnected, error) {
 	const op = "disconnect"
 	if err := checkPrincipal(op, p); err != nil {

@@ -45,8 +45,9 @@ const (
 )
 
 // Pending returns one page of an open selection and lists more of the platform
-// where the page needs it. It consumes nothing. The session is found only by
-// the user of its flow and by API keys of its tenant.
+// where the page needs it, for at most 10 seconds. It consumes nothing. The
+// session is found only by the user of its flow and by API keys of its tenant,
+// else [CodeNotFound]; one that is over is [CodeExpired] or [CodeUsed].
 func (c *Connector) Pending(ctx context.Context, p Principal, session string, req PendingRequest) (*PendingSession, error) {
 	at, err := c.openSession(ctx, "pending", p, session)
 	if err != nil {
@@ -200,7 +201,8 @@ type Finalized struct {
 // Finalize connects what was chosen of an open selection: all of it, in one
 // step, or nothing. The same call again gives the same answer; another choice
 // afterwards is [CodeUsed]. An id that was not offered is [CodeNotOffered], and
-// the selection stays open.
+// the selection stays open. Otherwise its errors are those of Pending and
+// [CodeReturnURLRefused].
 func (c *Connector) Finalize(ctx context.Context, p Principal, session string, req FinalizeRequest) (*Finalized, error) {
 	at, err := c.openSession(ctx, "finalize", p, session)
 	if err != nil {

@@ -236,7 +236,9 @@ type Tokens struct {
 	Self       *Candidate // set where the grant is exactly one candidate
 }
 
-// Candidate is a [selection.Candidate] with what the engine keeps of it.
+// Candidate is a [selection.Candidate] with what the engine keeps of it. Its id
+// is [selection.Candidate.ID]. A candidate above 16 KiB is left out, and a flow
+// keeps at most 2000 of them, 512 KiB together.
 type Candidate struct {
 	selection.Candidate
 

@@ -22,16 +22,16 @@ type StartRequest struct {
 
 	// User is who will come back. An ambient principal is always itself; an API
 	// key names the user here, and where it names none the flow ends by ticket.
-	User string
+	User string // at most 255 bytes
 
-	Input     map[string]string // values of the method's fields
+	Input     map[string]string // values of the method's fields, at most 2048 bytes each
 	Kind      string            // offer only candidates of this kind
-	Scopes    []string          // instead of the method's default scopes
-	LoginHint string
+	Scopes    []string          // instead of the method's default scopes; at most 100, 4 KiB together
+	LoginHint string            // what the platform may prefill; at most 512 bytes
 
-	ReturnURL string // defaults to Config.DefaultReturnURL, else our result page
-	Mode      Mode
-	Select    selection.Rule
+	ReturnURL string         // defaults to Config.DefaultReturnURL, else our result page
+	Mode      Mode           // defaults to ModeHosted
+	Select    selection.Rule // defaults to selection.Ask
 
 	AccountID string          // reconnect this account
 	Metadata  json.RawMessage // a JSON object of at most 2 KiB, stamped on the accounts
@@ -57,8 +57,11 @@ const (
 // that it returns: the platform's consent screen or, under [BindBrowser], a
 // connect link that binds the browser first.
 //
-// Its errors are [*Error]s that name the field which is wrong; nothing is
-// stored then.
+// Its errors are [*Error]s that name the field which is wrong, and nothing is
+// stored then: [CodeInvalidRequest], [CodeUnknownPlatform], [CodeUnsupported],
+// [CodeReturnURLRefused], [CodeForbidden], [CodeNotFound] for a client or
+// account that is not there, [CodeRateLimited] where too many flows are open,
+// [CodePlatformError] and [CodeUnavailable].
 func (c *Connector) Start(ctx context.Context, p Principal, req StartRequest) (*Started, error) {
 	started, flow, err := c.start(ctx, p, req)
 	if err != nil || flow.Link == nil {

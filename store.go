@@ -123,7 +123,7 @@ type FlowOutcome struct {
 // FlowStep is one line of a flow's history, for support.
 type FlowStep struct {
 	At     time.Time `json:"at"`
-	Step   string    `json:"step"`
+	Step   string    `json:"step"`   // start, link, callback, exchange, complete, list, connect, fail, expire
 	Result string    `json:"result"` // "ok" or a code
 }
 
