@@ -116,3 +116,65 @@ func (at *attempt) chosen(choice []selection.Candidate) []Candidate {
 	}
 	return chosen
 }
+
+// decide returns the candidates to connect without a question, nil where a
+// person must choose.
+func (c *Connector) decide(ctx context.Context, at *attempt) ([]Candidate, error) {
+	if missing := without(at.tokens.Scopes, at.adapter.methodByID(at.flow.Method).RequiredScopes); len(missing) > 0 {
+		return nil, &ProviderError{Class: ClassScopeMissing}
+	}
+	if at.request.AccountID != "" {
+		return c.findAgain(ctx, at)
+	}
+	limit, enough := firstList, func() bool { return false }
+	switch at.request.Rule {
+	case selection.First:
+		enough = func() bool { return slices.ContainsFunc(at.offered(), selection.Candidate.Selectable) }
+	case selection.All:
+		limit = moreList
+	case selection.Ask:
+	}
+	if err := c.list(ctx, at, limit, enough); err != nil {
+		return nil, err
+	}
+	if at.progress.Complete && len(at.progress.Candidates) == 0 {
+		return nil, &Error{Code: CodeNothingToConnect, Op: at.op, Platform: at.flow.Platform}
+	}
+	choice, decided := selection.Decide(at.request.Rule, at.offered(), at.progress.Complete, at.adapter.multiple())
+	if !decided {
+		return nil, nil
+	}
+	return at.chosen(choice), nil
+}
+
+// findAgain returns the candidate of a reconnect. A person who is signed in at
+// the platform as somebody else connects nothing.
+func (c *Connector) findAgain(ctx context.Context, at *attempt) ([]Candidate, error) {
+	account, err := c.readAccount(ctx, at.op, at.flow.Tenant, at.request.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	want := selection.Candidate{Kind: account.Kind, PlatformID: account.PlatformID}.ID()
+	found := func() bool {
+		return slices.ContainsFunc(at.offered(), func(o selection.Candidate) bool { return o.ID() == want })
+	}
+	if err := c.list(ctx, at, moreList, found); err != nil {
+		return nil, err
+	}
+	choice, err := selection.Choose(at.offered(), []string{want}, nil)
+	if err != nil {
+		return nil, &Error{Code: CodeIdentityMismatch, Op: at.op, Platform: at.flow.Platform, AccountID: account.ID, Err: err}
+	}
+	return at.chosen(choice), nil
+}
+
+// without returns what of needed is not in have.
+func without(have, needed []string) []string {
+	var missing []string
+	for _, s := range needed {
+		if !slices.Contains(have, s) {
+			missing = append(missing, s)
+		}
+	}
+	return missing
+}

@@ -2,7 +2,6 @@ package connect
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -76,76 +75,6 @@ func tamed(expiry *time.Time) *time.Time {
 		return expiry
 	}
 	return nil
-}
-
-// decide returns the candidates to connect without a question, nil where a
-// person must choose.
-func (c *Connector) decide(ctx context.Context, at *attempt) ([]Candidate, error) {
-	if missing := without(at.tokens.Scopes, at.adapter.methodByID(at.flow.Method).RequiredScopes); len(missing) > 0 {
-		return nil, &ProviderError{Class: ClassScopeMissing}
-	}
-	want, err := c.expected(ctx, at)
-	if err != nil {
-		return nil, err
-	}
-	enough := func() bool {
-		if want != "" {
-			return slices.ContainsFunc(at.progress.Candidates, func(r candidateRecord) bool { return r.ID() == want })
-		}
-		return at.request.Rule == selection.First && slices.ContainsFunc(at.offered(), selection.Candidate.Selectable)
-	}
-	limit := firstList
-	if want != "" || at.request.Rule == selection.All {
-		limit = moreList
-	}
-	if err := c.list(ctx, at, limit, enough); err != nil {
-		return nil, err
-	}
-	if want != "" {
-		return at.same(want)
-	}
-	if at.progress.Complete && len(at.progress.Candidates) == 0 {
-		return nil, &Error{Code: CodeNothingToConnect, Op: at.op, Platform: at.flow.Platform}
-	}
-	choice, decided := selection.Decide(at.request.Rule, at.offered(), at.progress.Complete, at.adapter.multiple())
-	if !decided {
-		return nil, nil
-	}
-	return at.chosen(choice), nil
-}
-
-// expected is the id of the candidate that a reconnect must find, empty for a
-// new connection.
-func (c *Connector) expected(ctx context.Context, at *attempt) (string, error) {
-	if at.request.AccountID == "" {
-		return "", nil
-	}
-	account, err := c.readAccount(ctx, at.op, at.flow.Tenant, at.request.AccountID)
-	if err != nil {
-		return "", err
-	}
-	return selection.Candidate{Kind: account.Kind, PlatformID: account.PlatformID}.ID(), nil
-}
-
-// same returns the candidate of a reconnect. A person who is signed in at the
-// platform as somebody else connects nothing.
-func (at *attempt) same(want string) ([]Candidate, error) {
-	choice, err := selection.Choose(at.offered(), []string{want}, nil)
-	if err != nil {
-		return nil, &Error{Code: CodeIdentityMismatch, Op: at.op, Platform: at.flow.Platform, AccountID: at.request.AccountID}
-	}
-	return at.chosen(choice), nil
-}
-
-// without returns what of needed is not in have.
-func without(have, needed []string) []string {
-	var missing []string
-	for _, s := range needed {
-		if !slices.Contains(have, s) {
-			missing = append(missing, s)
-		}
-	}
-	return missing
 }
 
 // commit stores the grant, the accounts, their events and the outcome in one
@@ -335,12 +264,6 @@ func filled(account Account, at *attempt, grant Grant, candidate Candidate, now 
 	}
 	account.ConnectedBy, account.ConnectedAt, account.UpdatedAt = at.flow.User, now, now
 	return account
-}
-
-func (c *Connector) event(kind EventType, tenant, platform, accountID string, data map[string]string) Event {
-	now := c.now()
-	raw, _ := json.Marshal(data) //nolint:errchkjson // a map of strings has no way to fail
-	return Event{ID: newID(now), Type: kind, Tenant: tenant, Platform: platform, AccountID: accountID, CreatedAt: now, Data: raw}
 }
 
 // failed ends a claimed flow with what an error means, and returns that as the

@@ -34,7 +34,8 @@
 //   - client.go: a request as an account. refresh.go: new tokens, once.
 //   - accounts.go, revoke.go: the end.
 //   - handlers.go, link.go, ui.go: the same over HTTP, and as pages.
-//   - provider.go and store.go: the two contracts for those who extend it.
+//   - provider.go and store.go (with events.go): the two contracts for those
+//     who extend it.
 //
 // # Where every secret lives
 //

@@ -237,6 +237,12 @@ type Account struct {
 	UpdatedAt   time.Time
 }
 
+// Key returns the account's key: everything that tells it from another but its
+// ID.
+func (account Account) Key() AccountKey {
+	return AccountKey{Tenant: account.Tenant, Platform: account.Platform, Kind: account.Kind, ClientID: account.ClientID, PlatformID: account.PlatformID}
+}
+
 // AccountStatus says whether an account works, and if not, who must act.
 type AccountStatus string
 
@@ -357,6 +363,12 @@ type Grant struct {
 	UpdatedAt time.Time
 }
 
+// Key returns the grant's key: everything that tells it from another but its
+// ID.
+func (g Grant) Key() GrantKey {
+	return GrantKey{Tenant: g.Tenant, Platform: g.Platform, ClientID: g.ClientID, Subject: g.Subject}
+}
+
 // GrantClaim asks for one grant, or for at most N that are due: DueAt has
 // passed, or a lease has run out.
 type GrantClaim struct {
@@ -445,46 +457,3 @@ type ClientRecord struct {
 	Enabled                bool
 	CreatedAt, UpdatedAt   time.Time
 }
-
-// EventStore is the outbox: events are written with the change that they tell
-// of, by the methods above, and delivered from here.
-type EventStore interface {
-	// ListEvents returns the tenant's events after cursor, in the order in which
-	// they were written, and the cursor to go on from. A malformed cursor is
-	// [ErrNotFound].
-	ListEvents(ctx context.Context, tenant string, page Page) ([]Event, string, error)
-
-	// ClaimEvents claims at most n undelivered events for delivery. It must not
-	// return an event while an earlier one of the same account is undelivered
-	// and not in the same answer, nor one that another attempt holds.
-	ClaimEvents(ctx context.Context, n int, attempt string, lease time.Duration) ([]Event, error)
-
-	// AckEvents records that the events, which the attempt holds, were
-	// delivered. Others are ignored.
-	AckEvents(ctx context.Context, attempt string, ids []string) error
-}
-
-// Event tells of one change. It never holds a token, a session or a link.
-type Event struct {
-	ID        string
-	Type      EventType
-	Tenant    string
-	AccountID string // empty for events of a flow
-	Platform  string
-	Sequence  int64 // counts an account's events from 1; 0 where there is no account
-	CreatedAt time.Time
-	Data      []byte // a JSON object; nil: an empty one
-}
-
-// EventType names what happened.
-type EventType string
-
-// The event types.
-const (
-	EventAccountConnected      EventType = "account.connected"
-	EventAccountUpdated        EventType = "account.updated"
-	EventAccountDisconnected   EventType = "account.disconnected"
-	EventAccountTokenExpired   EventType = "account.token_expired"
-	EventAccountReauthRequired EventType = "account.reauth_required"
-	EventFlowFailed            EventType = "flow.failed"
-)

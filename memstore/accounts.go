@@ -39,21 +39,10 @@ func (s *Store) findAccount(key connect.AccountKey) (connect.Account, bool) {
 func (s *Store) keepAccount(a connect.Account) {
 	id := rowKey{a.Tenant, a.ID}
 	if former, ok := s.accounts[id]; ok {
-		delete(s.accountIDs, naturalKey(former))
+		delete(s.accountIDs, former.Key())
 	}
-	s.accountIDs[naturalKey(a)] = a.ID
+	s.accountIDs[a.Key()] = a.ID
 	s.accounts[id] = cloneAccount(a)
-}
-
-// naturalKey returns the key that a has at its platform.
-func naturalKey(a connect.Account) connect.AccountKey {
-	return connect.AccountKey{
-		Tenant:     a.Tenant,
-		Platform:   a.Platform,
-		Kind:       a.Kind,
-		ClientID:   a.ClientID,
-		PlatformID: a.PlatformID,
-	}
 }
 
 // ListAccounts implements [connect.AccountStore]. The newest account is the one
@@ -142,7 +131,7 @@ func (s *Store) WriteAccount(ctx context.Context, account connect.Account, event
 	if account.Version != stored.Version+1 {
 		return connect.ErrStale
 	}
-	if other, ok := s.findAccount(naturalKey(account)); ok && other.ID != account.ID {
+	if other, ok := s.findAccount(account.Key()); ok && other.ID != account.ID {
 		return connect.ErrConflict
 	}
 	if err := s.checkEvents(events); err != nil {

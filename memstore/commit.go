@@ -39,7 +39,7 @@ func (s *Store) checkCommit(commit connect.Commit) error {
 	}
 	keys, ids := map[connect.AccountKey]bool{}, map[rowKey]bool{}
 	for _, a := range commit.Accounts {
-		key, id := naturalKey(a), rowKey{a.Tenant, a.ID}
+		key, id := a.Key(), rowKey{a.Tenant, a.ID}
 		if keys[key] || ids[id] || !s.accountFits(a) {
 			return connect.ErrStale
 		}
@@ -65,7 +65,7 @@ func (s *Store) commitBusy(commit connect.Commit) bool {
 // grantFits reports whether g is the successor of the stored grant, or the
 // first of its key.
 func (s *Store) grantFits(g connect.Grant) bool {
-	stored, ok := s.findGrant(grantKey(g))
+	stored, ok := s.findGrant(g.Key())
 	if !ok {
 		_, taken := s.grants[rowKey{g.Tenant, g.ID}]
 		return g.Generation == 1 && !taken
@@ -76,7 +76,7 @@ func (s *Store) grantFits(g connect.Grant) bool {
 // accountFits reports whether a is the successor of the stored account, or the
 // first of its key.
 func (s *Store) accountFits(a connect.Account) bool {
-	stored, ok := s.findAccount(naturalKey(a))
+	stored, ok := s.findAccount(a.Key())
 	if !ok {
 		_, taken := s.accounts[rowKey{a.Tenant, a.ID}]
 		return a.Version == 1 && !taken
@@ -89,5 +89,5 @@ func (s *Store) putGrant(g connect.Grant) {
 	row := grantRow{Grant: cloneGrant(g)}
 	row.free()
 	s.grants[rowKey{g.Tenant, g.ID}] = row
-	s.grantIDs[grantKey(g)] = g.ID
+	s.grantIDs[g.Key()] = g.ID
 }

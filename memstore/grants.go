@@ -92,11 +92,6 @@ func (s *Store) findGrant(key connect.GrantKey) (grantRow, bool) {
 	return row, ok
 }
 
-// grantKey returns the key that g has at its platform.
-func grantKey(g connect.Grant) connect.GrantKey {
-	return connect.GrantKey{Tenant: g.Tenant, Platform: g.Platform, ClientID: g.ClientID, Subject: g.Subject}
-}
-
 // ClaimGrants implements [connect.GrantStore]. Of the grants that are due, the
 // longest due come first; a tenant without an id narrows them to that tenant.
 func (s *Store) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]connect.ClaimedGrant, error) {

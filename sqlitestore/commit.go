@@ -79,8 +79,7 @@ func putCommit(ctx context.Context, tx *sql.Tx, commit connect.Commit) (connect.
 // commitGrant stores g, which nobody holds from now on, as the successor of the
 // stored grant, or as the first of its key.
 func commitGrant(ctx context.Context, tx *sql.Tx, g connect.Grant) error {
-	key := connect.GrantKey{Tenant: g.Tenant, Platform: g.Platform, ClientID: g.ClientID, Subject: g.Subject}
-	stored, err := findGrant(ctx, tx, key)
+	stored, err := findGrant(ctx, tx, g.Key())
 	row := grantRow{Grant: g}
 	row.free()
 	switch {
@@ -101,10 +100,7 @@ func commitGrant(ctx context.Context, tx *sql.Tx, g connect.Grant) error {
 // commitAccount stores a as the successor of the stored account, or as the
 // first of its key.
 func commitAccount(ctx context.Context, tx *sql.Tx, a connect.Account) error {
-	key := connect.AccountKey{
-		Tenant: a.Tenant, Platform: a.Platform, Kind: a.Kind, ClientID: a.ClientID, PlatformID: a.PlatformID,
-	}
-	stored, err := findAccount(ctx, tx, key)
+	stored, err := findAccount(ctx, tx, a.Key())
 	switch {
 	case errors.Is(err, connect.ErrNotFound):
 		if a.Version != 1 {

@@ -17,27 +17,23 @@ func accountTests() []test {
 	}
 }
 
-func keyOf(a connect.Account) connect.AccountKey {
-	return connect.AccountKey{Tenant: a.Tenant, Platform: a.Platform, Kind: a.Kind, ClientID: a.ClientID, PlatformID: a.PlatformID}
-}
-
 func accountRead(s *state) {
 	s.connected(2)
 	want := newAccount(2)
 	s.equal("by id", must[connect.Account](s)(s.ReadAccount(s.Context(), connect.AccountKey{Tenant: tenant, ID: want.ID})), want)
-	s.equal("by key", must[connect.Account](s)(s.ReadAccount(s.Context(), keyOf(want))), want)
+	s.equal("by key", must[connect.Account](s)(s.ReadAccount(s.Context(), want.Key())), want)
 }
 
 func accountReadTombstone(s *state) {
 	s.connected(1)
 	want := must[connect.Released](s)(s.ReleaseAccount(s.Context(), tenant, "account-1", nil)).Account
 	s.equal("by id", s.account(1), want)
-	s.equal("by key", must[connect.Account](s)(s.ReadAccount(s.Context(), keyOf(newAccount(1)))), want)
+	s.equal("by key", must[connect.Account](s)(s.ReadAccount(s.Context(), newAccount(1).Key())), want)
 }
 
 func accountNotFound(s *state) {
 	s.connected(1)
-	key := keyOf(newAccount(1))
+	key := newAccount(1).Key()
 	for name, change := range map[string]func(k *connect.AccountKey){
 		"nothing":           func(k *connect.AccountKey) { *k = connect.AccountKey{Tenant: tenant} },
 		"unknown id":        func(k *connect.AccountKey) { k.ID = "account-9" },
@@ -74,8 +70,8 @@ func accountWrite(s *state) {
 	events := []connect.Event{newEvent(8, want.ID), newEvent(9, want.ID)}
 	s.ok(s.WriteAccount(s.Context(), want, events))
 	s.equal("account", s.account(1), want)
-	s.equal("by its new key", must[connect.Account](s)(s.ReadAccount(s.Context(), keyOf(want))), want)
-	_, err := s.ReadAccount(s.Context(), keyOf(newAccount(1)))
+	s.equal("by its new key", must[connect.Account](s)(s.ReadAccount(s.Context(), want.Key())), want)
+	_, err := s.ReadAccount(s.Context(), newAccount(1).Key())
 	s.wantError(err, connect.ErrNotFound)
 	events[0].Sequence, events[1].Sequence = 2, 3
 	s.equal("new events", s.events()[1:], events)

@@ -56,8 +56,7 @@ func grantRead(s *state) {
 	s.commit(newCommit(2))
 	want := newGrant(2)
 	s.equal("by id", s.grant(2), want)
-	key := connect.GrantKey{Tenant: tenant, Platform: want.Platform, ClientID: want.ClientID, Subject: want.Subject}
-	s.equal("by key", must[connect.Grant](s)(s.ReadGrant(s.Context(), key)), want)
+	s.equal("by key", must[connect.Grant](s)(s.ReadGrant(s.Context(), want.Key())), want)
 }
 
 func grantNotFound(s *state) {

@@ -86,7 +86,7 @@ func tenantAccounts(s *state) {
 	for _, name := range []string{"abcd", "", "%"} {
 		_, err := s.ReadAccount(s.Context(), connect.AccountKey{Tenant: name, ID: "account-1"})
 		s.notFound("ReadAccount", err)
-		_, err = s.ReadAccount(s.Context(), keyOf(tenantAccount(name, 1)))
+		_, err = s.ReadAccount(s.Context(), tenantAccount(name, 1).Key())
 		s.notFound("ReadAccount by key", err)
 		_, err = s.ReleaseAccount(s.Context(), name, "account-1", nil)
 		s.notFound("ReleaseAccount", err)

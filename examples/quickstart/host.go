@@ -57,7 +57,8 @@ func (h *host) routes() http.Handler {
 // rebinding): a demo on loopback has no other protection.
 func (h *host) onlyOwnName(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if "http://"+r.Host != h.origin {
+		_, port, _ := strings.Cut(strings.TrimPrefix(h.origin, "http://"), ":")
+		if "http://"+r.Host != h.origin && r.Host != "localhost:"+port {
 			http.Error(w, "This is "+h.origin+".", http.StatusMisdirectedRequest)
 			return
 		}
