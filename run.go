@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -31,19 +32,21 @@ func (c *Connector) Run(ctx context.Context) error {
 
 // sweep does one round and reports whether there may be more at once.
 func (c *Connector) sweep(ctx context.Context) bool {
-	flows, err := c.cfg.Store.ExpireFlows(ctx, runBatch)
+	var attended sync.WaitGroup
+	flows, err := c.cfg.Store.ClaimOverdueFlows(ctx, runBatch, sweepLease)
 	if err != nil && !isCanceled(err) {
-		c.cfg.Logger.Warn("ending old flows failed", "error", err)
+		c.cfg.Logger.Warn("finding old flows failed", "error", err)
 	}
 	for _, flow := range flows {
-		c.expire(ctx, flow)
+		attended.Go(func() {
+			<-c.detach(refreshWait, func(ctx context.Context) { c.expire(ctx, flow) })
+		})
 	}
 	attempt := newID(c.cfg.Now())
 	claimed, err := c.cfg.Store.ClaimGrants(ctx, GrantClaim{N: runBatch, Attempt: attempt, Lease: sweepLease})
 	if err != nil && !isCanceled(err) {
 		c.cfg.Logger.Warn("claiming grants failed", "error", err)
 	}
-	var attended sync.WaitGroup
 	for _, g := range claimed {
 		attended.Go(func() {
 			<-c.detach(refreshWait, func(ctx context.Context) { c.attend(ctx, g, attempt) })
@@ -64,23 +67,38 @@ func (c *Connector) attend(ctx context.Context, g ClaimedGrant, attempt string) 
 	}
 }
 
-// expire ends what an abandoned flow held at the platform. The store has ended
-// the flow itself; what it still holds sealed is of no more use.
+// expireTries is how long a platform that does not answer may keep an abandoned
+// flow from its end.
+const expireTries = 24 * time.Hour
+
+// expire ends a flow that nobody finished, after what it held at the platform
+// was given back. Where that cannot be now, the flow is found again later.
 func (c *Connector) expire(ctx context.Context, flow Flow) {
 	at, err := c.openFlow("expire", flow)
 	if err != nil {
-		c.cfg.Logger.Warn("an old flow does not open", "platform", flow.Platform, "flow", flow.ID, "error", err)
+		c.cfg.Logger.Error("an old flow does not open", "platform", flow.Platform, "flow", flow.ID, "error", err)
 		return
 	}
-	c.abandonLater(at.adapter, at.tokens)
-	at.forget()
+	if at.tokens != nil {
+		revocation := c.revoke(ctx, at.adapter, at.tokens, newID(c.cfg.Now()))
+		if revocation == RevocationPending && c.cfg.Now().Before(flow.ExpiresAt.Add(expireTries)) {
+			return
+		}
+	}
+	status := FlowExpired
+	if flow.Status == FlowClaimed {
+		status = FlowOrphaned
+	}
 	at.flow.Outcome = &FlowOutcome{Error: CodeExpired}
-	next, err := c.next(at, flow.Status, "expire", string(CodeExpired))
+	at.forget()
+	next, err := c.next(at, status, "expire", string(CodeExpired))
 	if err != nil {
+		c.cfg.Logger.Error("an old flow cannot be sealed", "platform", flow.Platform, "flow", flow.ID, "error", err)
 		return
 	}
 	event := c.event(EventFlowFailed, flow.Tenant, flow.Platform, "", map[string]string{"flow_id": flow.ID, "error": string(CodeExpired)})
-	if _, err := c.cfg.Store.CommitFlow(ctx, Commit{From: flow.Status, Flow: next, Events: []Event{event}}); err != nil {
-		c.cfg.Logger.Warn("an old flow could not be emptied", "platform", flow.Platform, "flow", flow.ID, "error", err)
+	_, err = c.cfg.Store.CommitFlow(ctx, Commit{From: flow.Status, Flow: next, Events: []Event{event}})
+	if err != nil && !errors.Is(err, ErrConflict) { // a conflict: it has moved on after all
+		c.cfg.Logger.Warn("an old flow could not be ended", "platform", flow.Platform, "flow", flow.ID, "error", err)
 	}
 }

@@ -53,10 +53,11 @@ type FlowStore interface {
 	// event whose id is taken is [ErrConflict].
 	CommitFlow(ctx context.Context, commit Commit) (Flow, error)
 
-	// ExpireFlows ends at most n flows whose ExpiresAt has passed: started,
-	// parked and pending ones become expired, claimed ones orphaned. It returns
-	// them as they are now; a concurrent call must not return the same ones.
-	ExpireFlows(ctx context.Context, n int) ([]Flow, error)
+	// ClaimOverdueFlows returns at most n open flows whose ExpiresAt has passed,
+	// the longest overdue first, for the caller to end with CommitFlow. It
+	// changes nothing of them, but does not return one again before lease has
+	// passed: a flow that nobody could end is returned again then.
+	ClaimOverdueFlows(ctx context.Context, n int, lease time.Duration) ([]Flow, error)
 }
 
 // FlowStatus is where a flow is on its way.

@@ -165,8 +165,8 @@ func TestThreat60_KeyRemovedAndBack(t *testing.T) {
 
 	v.engine = v.withKeys(back)
 	v.round()
-	if n := v.revocations(); n != 2 {
-		t.Errorf("%d revocations of what was disconnected, want 2", n)
+	if n := v.revocations(); n != 4 { // two tokens each: what was disconnected, and what waited for Complete
+		t.Errorf("%d revocations, want 4", n)
 	}
 	for _, account := range v.owned[1:] {
 		if _, err := v.engine.TokenSource(t.Context(), account.Tenant, account.ID); err != nil {
@@ -344,7 +344,10 @@ func TestThreat55_Run(t *testing.T) {
 	other := map[string]string{"x": "bluesky", "bluesky": "x", "facebook": "x"}
 	for _, forge := range []func(row any){
 		everywhere(v.places[len(v.places)-1].sealed),
-		on(func(g *connect.Grant) { g.Platform = other[g.Platform] }),
+		func(row any) {
+			on(func(g *connect.Grant) { g.Platform = other[g.Platform] })(row)
+			on(func(f *connect.Flow) { f.User = "somebody" })(row)
+		},
 	} {
 		f.rewrite(forge)
 		v.round()
@@ -356,8 +359,8 @@ func TestThreat55_Run(t *testing.T) {
 	v.wantKept(f.Store, gone.ID)
 	f.rewrite(nil)
 	v.round()
-	if n := v.revocations(); n != 2 { // the refresh token and the access token
-		t.Errorf("%d revocations of what was disconnected, want 2", n)
+	if n := v.revocations(); n != 4 { // two tokens each: what was disconnected, and what waited for Complete
+		t.Errorf("%d revocations, want 4", n)
 	}
 	for _, account := range v.owned[1:] {
 		if _, err := v.engine.TokenSource(t.Context(), account.Tenant, account.ID); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -55,8 +56,8 @@ func (f *forger) ReadFlow(ctx context.Context, key connect.FlowKey) (connect.Flo
 	return flow, err
 }
 
-func (f *forger) ExpireFlows(ctx context.Context, n int) ([]connect.Flow, error) {
-	flows, err := f.Store.ExpireFlows(ctx, n)
+func (f *forger) ClaimOverdueFlows(ctx context.Context, n int, lease time.Duration) ([]connect.Flow, error) {
+	flows, err := f.Store.ClaimOverdueFlows(ctx, n, lease)
 	for i := range flows {
 		f.changed(&flows[i])
 	}

@@ -150,32 +150,30 @@ func (s *Store) putFlow(flow connect.Flow) connect.Flow {
 	return cloneFlow(flow)
 }
 
-// ExpireFlows implements [connect.FlowStore]. The longest expired come first.
-func (s *Store) ExpireFlows(ctx context.Context, n int) ([]connect.Flow, error) {
+// ClaimOverdueFlows implements [connect.FlowStore].
+func (s *Store) ClaimOverdueFlows(ctx context.Context, n int, lease time.Duration) ([]connect.Flow, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	var over []connect.Flow
-	for _, f := range s.overdue(s.now()) {
-		if len(over) >= n {
+	now := s.now()
+	var claimed []connect.Flow
+	for _, f := range s.overdue(now) {
+		if len(claimed) >= n {
 			break
 		}
-		if f.Status == connect.FlowClaimed {
-			f.Status = connect.FlowOrphaned
-		} else {
-			f.Status = connect.FlowExpired
-		}
-		over = append(over, s.putFlow(f))
+		s.flowHeld[f.ID] = now.Add(lease)
+		claimed = append(claimed, cloneFlow(f))
 	}
-	return over, nil
+	return claimed, nil
 }
 
-// overdue returns the open flows whose time is over, the oldest first.
+// overdue returns the open flows whose time is over and that nobody holds, the
+// longest overdue first.
 func (s *Store) overdue(now time.Time) []connect.Flow {
 	var flows []connect.Flow
 	for _, f := range s.flows {
-		if f.Status.Open() && passed(f.ExpiresAt, now) {
+		if f.Status.Open() && passed(f.ExpiresAt, now) && !s.flowHeld[f.ID].After(now) {
 			flows = append(flows, f)
 		}
 	}

@@ -26,7 +26,8 @@ type Store struct {
 
 	mu         sync.Mutex // guards everything below
 	flows      map[string]connect.Flow
-	handles    map[handle]string // ids of flows
+	flowHeld   map[string]time.Time // until when somebody is ending it
+	handles    map[handle]string    // ids of flows
 	accounts   map[rowKey]connect.Account
 	accountIDs map[connect.AccountKey]string // by key, without id
 	grants     map[rowKey]grantRow
@@ -48,6 +49,7 @@ func New(opts *Options) *Store {
 	s := &Store{
 		now:        time.Now,
 		flows:      map[string]connect.Flow{},
+		flowHeld:   map[string]time.Time{},
 		handles:    map[handle]string{},
 		accounts:   map[rowKey]connect.Account{},
 		accountIDs: map[connect.AccountKey]string{},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/seed944197df/connect"
 )
@@ -208,31 +209,25 @@ func putFlow(ctx context.Context, tx *sql.Tx, flow connect.Flow) (connect.Flow, 
 	return one(tx.QueryRowContext(ctx, "SELECT "+flowColumns+" FROM flows WHERE id = ?", flow.ID), scanFlow)
 }
 
-// ExpireFlows implements [connect.FlowStore]. The longest expired come first.
-func (s *Store) ExpireFlows(ctx context.Context, n int) ([]connect.Flow, error) {
-	var over []connect.Flow
+// ClaimOverdueFlows implements [connect.FlowStore].
+func (s *Store) ClaimOverdueFlows(ctx context.Context, n int, lease time.Duration) ([]connect.Flow, error) {
+	var overdue []connect.Flow
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		query := "SELECT " + flowColumns + " FROM flows WHERE " + isOpen + " AND expires_at <= ? ORDER BY expires_at LIMIT ?"
-		flows, err := all(ctx, tx, scanFlow, query, s.clock().UnixMicro(), max(n, 0))
-		if err != nil {
+		now := s.clock()
+		var err error
+		query := "SELECT " + flowColumns + " FROM flows WHERE " + isOpen + " AND expires_at <= ? AND held_until <= ? ORDER BY expires_at LIMIT ?"
+		if overdue, err = all(ctx, tx, scanFlow, query, now.UnixMicro(), now.UnixMicro(), max(n, 0)); err != nil {
 			return err
 		}
-		for _, f := range flows {
-			if f.Status == connect.FlowClaimed {
-				f.Status = connect.FlowOrphaned
-			} else {
-				f.Status = connect.FlowExpired
-			}
-			ended, err := putFlow(ctx, tx, f)
-			if err != nil {
+		for _, f := range overdue {
+			if _, err := tx.ExecContext(ctx, "UPDATE flows SET held_until = ? WHERE id = ?", now.Add(lease).UnixMicro(), f.ID); err != nil {
 				return err
 			}
-			over = append(over, ended)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return over, nil
+	return overdue, nil
 }

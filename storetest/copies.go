@@ -98,11 +98,10 @@ func copyFlows(s *state) {
 	s.equal("after a lost MoveFlow", s.flow(1), want)
 
 	s.advance(2 * time.Hour)
-	for _, f := range must[[]connect.Flow](s)(s.ExpireFlows(s.Context(), 1)) {
+	for _, f := range s.overdue(1) {
 		scribbleFlow(f)
 	}
-	want.Status, want.Version = connect.FlowExpired, 3
-	s.equal("after ExpireFlows", s.flow(1), want)
+	s.equal("after ClaimOverdueFlows", s.flow(1), want)
 }
 
 func copyCommits(s *state) {

@@ -14,9 +14,10 @@ func flowTests() []test {
 		{"ReadFlow finds by id, link, session and ticket", readFinds},
 		{"ReadFlow returns ErrNotFound", readFindsNothing},
 		{"what is nil stays nil", flowNilStaysNil},
-		{"ExpireFlows ends what is over", expireEnds},
-		{"ExpireFlows ends at most n", expireBounded},
-		{"ExpireFlows returns no flow twice", expireRace},
+		{"ClaimOverdueFlows returns open flows that are over, unchanged", overdueReturned},
+		{"ClaimOverdueFlows returns at most n, the longest overdue first", overdueBounded},
+		{"ClaimOverdueFlows returns no flow twice within the lease", overdueRace},
+		{"ClaimOverdueFlows returns a flow again after the lease", overdueAgain},
 	}
 }
 
@@ -116,20 +117,14 @@ func flowNilStaysNil(s *state) {
 	}
 }
 
-func expireEnds(s *state) {
-	ends := map[connect.FlowStatus]connect.FlowStatus{
-		connect.FlowStarted: connect.FlowExpired,
-		connect.FlowParked:  connect.FlowExpired,
-		connect.FlowPending: connect.FlowExpired,
-		connect.FlowClaimed: connect.FlowOrphaned,
-	}
+func overdueReturned(s *state) {
+	want := map[string]connect.Flow{}
 	n := 0
-	want := map[string]connect.FlowStatus{}
-	for from, to := range ends {
+	for _, status := range []connect.FlowStatus{connect.FlowStarted, connect.FlowParked, connect.FlowPending, connect.FlowClaimed} {
 		f := newFlow(n)
-		f.Status = from
-		want[f.ID] = to
+		f.Status = status
 		s.create(f)
+		want[f.ID] = s.flow(n)
 		n++
 	}
 	for _, final := range []connect.FlowStatus{connect.FlowConnected, connect.FlowFailed, connect.FlowExpired, connect.FlowOrphaned} {
@@ -143,37 +138,61 @@ func expireEnds(s *state) {
 	s.create(later)
 
 	s.advance(time.Hour - time.Second)
-	early := must[[]connect.Flow](s)(s.ExpireFlows(s.Context(), 100))
-	s.equal("flows before their time", early, []connect.Flow(nil))
+	s.equal("flows before their time", s.overdue(100), []connect.Flow(nil))
 
 	s.advance(2 * time.Second)
-	got := map[string]connect.FlowStatus{}
-	for _, f := range must[[]connect.Flow](s)(s.ExpireFlows(s.Context(), 100)) {
-		got[f.ID] = f.Status
-		stored := must[connect.Flow](s)(s.ReadFlow(s.Context(), connect.FlowKey{ID: f.ID}))
-		s.equal("returned and stored flow", f, stored)
-		if f.Version != 2 {
-			s.Errorf("the version of an ended flow is %d, want 2", f.Version)
-		}
+	got := map[string]connect.Flow{}
+	for _, f := range s.overdue(100) {
+		got[f.ID] = f
+		s.equal("returned and stored flow", f, must[connect.Flow](s)(s.ReadFlow(s.Context(), connect.FlowKey{ID: f.ID})))
 	}
-	s.equal("ended flows", got, want)
-	again := must[[]connect.Flow](s)(s.ExpireFlows(s.Context(), 100))
-	s.equal("flows ended twice", again, []connect.Flow(nil))
+	s.equal("overdue flows", got, want)
 }
 
-func expireBounded(s *state) {
+// overdueLease is for how long overdue claims.
+const overdueLease = time.Minute
+
+func (s *state) overdue(n int) []connect.Flow {
+	s.Helper()
+	return must[[]connect.Flow](s)(s.ClaimOverdueFlows(s.Context(), n, overdueLease))
+}
+
+func overdueBounded(s *state) {
 	for i := range 5 {
-		s.create(newFlow(i))
+		f := newFlow(i)
+		f.ExpiresAt = epoch.Add(time.Hour - time.Duration(i)*time.Minute)
+		s.create(f)
 	}
 	s.advance(2 * time.Hour)
-	for _, want := range []int{2, 2, 1, 0} {
-		if got := must[[]connect.Flow](s)(s.ExpireFlows(s.Context(), 2)); len(got) != want {
-			s.Errorf("%d flows ended, want %d", len(got), want)
+	for _, want := range [][]int{{4, 3}, {2, 1}, {0}, nil} {
+		var ids, wanted []string
+		for _, f := range s.overdue(2) {
+			ids = append(ids, f.ID)
 		}
+		for _, n := range want {
+			wanted = append(wanted, newFlow(n).ID)
+		}
+		s.equal("the longest overdue", ids, wanted)
 	}
 }
 
-func expireRace(s *state) {
+func overdueAgain(s *state) {
+	s.create(newFlow(1))
+	s.create(newFlow(2))
+	s.advance(2 * time.Hour)
+	if got := len(s.overdue(100)); got != 2 {
+		s.Errorf("%d flows, want 2", got)
+	}
+	ended := s.flow(1)
+	ended.Status = connect.FlowExpired
+	must[connect.Flow](s)(s.CommitFlow(s.Context(), connect.Commit{From: connect.FlowStarted, Flow: ended}))
+	s.advance(overdueLease - time.Second)
+	s.equal("within the lease", s.overdue(100), []connect.Flow(nil))
+	s.advance(2 * time.Second)
+	s.equal("after the lease, what was not ended", s.overdue(100), []connect.Flow{s.flow(2)})
+}
+
+func overdueRace(s *state) {
 	const flows = 20
 	for i := range flows {
 		f := newFlow(i)
@@ -183,7 +202,7 @@ func expireRace(s *state) {
 	s.advance(2 * time.Hour)
 	seen := map[string]int{}
 	for _, r := range race(func(int) raced[[]connect.Flow] {
-		got, err := s.ExpireFlows(s.Context(), 3)
+		got, err := s.ClaimOverdueFlows(s.Context(), 3, overdueLease)
 		return raced[[]connect.Flow]{got, err}
 	}) {
 		s.ok(r.err)
@@ -192,7 +211,7 @@ func expireRace(s *state) {
 		}
 	}
 	if len(seen) != flows {
-		s.Errorf("%d flows ended, want %d", len(seen), flows)
+		s.Errorf("%d flows returned, want %d", len(seen), flows)
 	}
 	for id, n := range seen {
 		if n != 1 {

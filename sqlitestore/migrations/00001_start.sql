@@ -20,6 +20,7 @@ CREATE TABLE flows (
     ticket     BLOB UNIQUE,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
+    held_until INTEGER NOT NULL DEFAULT 0, -- by who is ending it
     data       TEXT NOT NULL
 ) STRICT;
 
