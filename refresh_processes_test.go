@@ -1,0 +1,219 @@
+package connect_test
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed944197df/connect"
+)
+
+// Two processes need the same refresh at once.
+func TestRefreshOfTwoProcesses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, time.Now)
+		account := b.connect()
+		other := b.another(nil)
+		pass(fakeLife)
+		asked, release := make(chan struct{}), make(chan struct{})
+		b.fake.answer("refresh", held(asked, release, b.fake.tokens("second")))
+		got := make(chan string, 2)
+		for _, engine := range []*connect.Connector{b.engine, other} {
+			go func() {
+				token, err := b.token(engine, account)
+				if err != nil {
+					t.Error(err)
+				}
+				got <- token
+			}()
+		}
+		<-asked
+		pass(10 * time.Second) // the other one waits
+		select {
+		case token := <-got:
+			t.Errorf("token %q before the refresh has ended", token)
+		default:
+		}
+		close(release)
+		if first, second := <-got, <-got; first != "access-second" || second != first {
+			t.Errorf("tokens %q and %q, want the new one", first, second)
+		}
+		b.wantPresented("refresh-first")
+		if got := b.grant(account).Generation; got != 2 {
+			t.Errorf("generation %d, want 2", got)
+		}
+	})
+}
+
+// die leaves a claim behind as a process does that ends in the middle of a
+// refresh.
+func (b *bench) die(account connect.Account, sent bool) {
+	b.t.Helper()
+	key := connect.GrantKey{Tenant: account.Tenant, ID: account.GrantID}
+	claimed, err := b.config.Store.ClaimGrants(b.t.Context(), connect.GrantClaim{Tenant: key.Tenant, ID: key.ID, Attempt: "dead", Lease: 2 * time.Minute})
+	if err != nil || len(claimed) != 1 {
+		b.t.Fatalf("claimed %d, %v", len(claimed), err)
+	}
+	if !sent {
+		return
+	}
+	if held, err := b.config.Store.MarkSent(b.t.Context(), "dead", []connect.GrantKey{key}); err != nil || len(held) != 1 {
+		b.t.Fatalf("marked %d, %v", len(held), err)
+	}
+}
+
+// A process that may have presented the token leaves the decision to the
+// class of rotation: one that ends the grant waits for the access token's end.
+func TestRefreshOfADeadProcess(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		class connect.RotationClass
+		sent  bool
+		rests bool
+	}{
+		"strict":           {connect.RotationStrict, true, true},
+		"not said":         {"", true, true}, // is strict
+		"grace":            {connect.RotationGrace, true, false},
+		"stable":           {connect.RotationStable, true, false},
+		"strict, not sent": {connect.RotationStrict, false, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clock := newClock()
+			b := newBench(t, clock.Now, withRounds, func(c *connect.Config) {
+				f, _ := c.Providers[0].(*fake)
+				f.platform.Rotation.Class = tt.class
+			})
+			account := b.connect()
+			clock.advance(fakeLife * 9 / 10) // due, and not over
+			b.die(account, tt.sent)
+
+			b.round()
+			b.wantToken(account, "access-first")
+			b.wantPresented() // the lease holds
+
+			clock.advance(3 * time.Minute)
+			if !tt.rests {
+				b.fake.answer("refresh", b.fake.tokens("second"))
+				b.round()
+				b.wantPresented("refresh-first")
+				b.wantToken(account, "access-second")
+				return
+			}
+			b.round()
+			b.round()
+			b.wantToken(account, "access-first")
+			b.wantPresented()
+			if got := b.grant(account); got.Status != connect.GrantUncertain || got.DueAt == nil || !got.DueAt.Equal(*got.AccessExpiry) {
+				t.Errorf("the grant is %s, due %v: want it uncertain until its access token ends", got.Status, got.DueAt)
+			}
+			clock.advance(3 * time.Minute)
+			b.fake.answer("refresh", b.fake.tokens("second"))
+			b.round()
+			b.round()
+			b.wantPresented("refresh-first")
+			b.wantToken(account, "access-second")
+		})
+	}
+}
+
+// While the dead process's lease lasts nobody presents the token, and who
+// cannot do without is told to come back.
+func TestRefreshWaitsForALease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, time.Now)
+		account := b.connect()
+		pass(fakeLife)
+		b.die(account, true)
+		_, err := b.token(b.engine, account)
+		wantCode(t, err, connect.CodeUnavailable)
+		b.wantPresented()
+		pass(2 * time.Minute)
+		b.fake.answer("refresh", b.fake.tokens("second"))
+		b.wantToken(account, "access-second")
+	})
+}
+
+// late refreshes the account, and runs meanwhile before the answer comes.
+func (b *bench) late(account connect.Account, meanwhile func()) {
+	b.t.Helper()
+	asked, release := make(chan struct{}), make(chan struct{})
+	b.fake.answer("refresh", held(asked, release, b.fake.tokens("late")))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = b.engine.TokenSource(b.t.Context(), account.Tenant, account.ID)
+	}()
+	<-asked
+	meanwhile()
+	close(release)
+	<-done
+}
+
+// Tokens that come for a grant that was given up are not left alive.
+func TestRefreshIsLateForADisconnect(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account := b.connect()
+	clock.advance(fakeLife)
+	b.fake.answer("revoke", succeeds)
+	b.fake.answer("revoke", succeeds) // each of the two tokens
+	b.late(account, func() {
+		if _, err := b.engine.Disconnect(t.Context(), acmeKey, account.ID); err != nil {
+			t.Error(err)
+		}
+	})
+	_, revoked, _ := b.fake.asked()
+	if want := []string{"access-first", "access-late"}; !slices.Equal(revoked, want) {
+		t.Errorf("revoked %q, want %q", revoked, want)
+	}
+	if got := b.grant(account); got.Status != connect.GrantDead || got.Sealed != nil {
+		t.Errorf("the grant is %s with %d bytes, want it dead and wiped", got.Status, len(got.Sealed))
+	}
+}
+
+// The newest consent wins, and is not revoked with what came late.
+func TestRefreshIsLateForAReconnect(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account := b.connect()
+	clock.advance(fakeLife)
+	b.late(account, func() { b.connect() })
+	b.wantToken(account, "access-first") // of the second consent
+	if got := b.grant(account); got.Generation != 2 || got.Status != connect.GrantActive {
+		t.Errorf("generation %d, %s: want 2, active", got.Generation, got.Status)
+	}
+}
+
+// A process that was away for longer than its lease must not end a grant that
+// another one has taken over: nothing is revoked.
+func TestRefreshIsLateForItsLease(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account := b.connect()
+	clock.advance(fakeLife)
+	b.late(account, func() {
+		clock.advance(3 * time.Minute)
+		b.die(account, true)
+	})
+	if got := b.status(account); got != connect.AccountActive {
+		t.Errorf("the account is %s, want active", got)
+	}
+	clock.advance(3 * time.Minute)
+	b.fake.answer("refresh", b.fake.tokens("second"))
+	b.wantToken(account, "access-second")
+	b.wantPresented("refresh-first", "refresh-first")
+	want := []connect.EventType{connect.EventAccountConnected}
+	if diff := cmp.Diff(want, b.events()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
