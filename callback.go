@@ -195,7 +195,7 @@ func (c *Connector) arrive(ctx context.Context, at *attempt, resp *response) (*O
 		return c.refusal(at, CodeExpired), nil
 	}
 	at.progress.Answer = resp.answer
-	if err := c.move(ctx, at, FlowClaimed, resp.op); errors.Is(err, ErrConflict) {
+	if err := c.claim(ctx, at, resp.op); errors.Is(err, ErrConflict) {
 		return c.again(ctx, at, resp)
 	} else if err != nil {
 		return nil, storeError(resp.op, err)
@@ -311,7 +311,7 @@ func (c *Connector) parkedAgain(ctx context.Context, at *attempt, resp *response
 
 // quarantine exchanges a short-lived code and parks the tokens.
 func (c *Connector) quarantine(ctx context.Context, at *attempt, resp *response, ticket string) (*Outcome, error) {
-	if err := c.move(ctx, at, FlowClaimed, resp.op); errors.Is(err, ErrConflict) {
+	if err := c.claim(ctx, at, resp.op); errors.Is(err, ErrConflict) {
 		return c.parkedAgain(ctx, at, resp)
 	} else if err != nil {
 		return nil, storeError(resp.op, err)

@@ -161,6 +161,9 @@ func (c *Connector) findAgain(ctx context.Context, at *attempt) ([]Candidate, er
 	if err := c.list(ctx, at, moreList, found); err != nil {
 		return nil, err
 	}
+	if !found() && !at.progress.Complete {
+		return nil, &ProviderError{Class: ClassRetry, Code: "list_incomplete"}
+	}
 	choice, err := selection.Choose(at.offered(), []string{want}, nil)
 	if err != nil {
 		return nil, &Error{Code: CodeIdentityMismatch, Op: at.op, Platform: at.flow.Platform, AccountID: account.ID, Err: err}

@@ -3,7 +3,6 @@ package connect
 import (
 	"context"
 	"errors"
-	"time"
 )
 
 // CompleteRequest ends a flow from the host's side: with the ticket that the
@@ -95,6 +94,8 @@ func (c *Connector) stillAllowed(ctx context.Context, p Principal, at *attempt, 
 // giveUp fails the flow and then gives back what the platform gave. Who loses
 // the race for the flow must not touch the winner's tokens.
 func (c *Connector) giveUp(ctx context.Context, at *attempt, code Code) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
 	tokens := at.tokens
 	_, err := c.fail(ctx, at, code)
 	switch {
@@ -121,8 +122,7 @@ func (c *Connector) unpark(ctx context.Context, at *attempt) (*Outcome, error) {
 	if at.flow.Status == FlowParked {
 		query := at.progress.Query
 		at.progress.Query = nil
-		at.flow.ExpiresAt = c.now().Add(exchangeTimeout + commitTimeout + time.Minute)
-		err := c.move(ctx, at, FlowClaimed, "complete")
+		err := c.claim(ctx, at, "complete")
 		if err == nil {
 			return c.finish(ctx, func(ctx context.Context) (*Outcome, error) {
 				return c.work(ctx, at, func(ctx context.Context) (*Tokens, error) { return c.exchange(ctx, at, query) })

@@ -78,9 +78,9 @@ func New(cfg Config) (*Connector, error) {
 }
 
 // Close waits until what is under way has ended or ctx has, then stops the
-// rest and closes idle connections. Stop serving, and let Run return, first:
-// what needs the platform after Close fails. It returns ctx's error where
-// something had to be stopped.
+// rest and closes idle connections. Stop serving, and end the context of Run,
+// first: what needs the platform after Close fails. It returns ctx's error
+// where something had to be stopped.
 func (c *Connector) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
@@ -104,8 +104,8 @@ func (c *Connector) Close(ctx context.Context) error {
 }
 
 // detach runs work that must not end with the request that asked for it. The
-// channel is closed when the work has ended. After Close the work gets a
-// context that is over.
+// channel is closed when the work has ended. Once Close was called the work is
+// waited for here, and ends with what Close allows.
 func (c *Connector) detach(limit time.Duration, work func(context.Context)) <-chan struct{} {
 	done := make(chan struct{})
 	run := func() {
@@ -122,7 +122,6 @@ func (c *Connector) detach(limit time.Duration, work func(context.Context)) <-ch
 	}
 	c.mu.Unlock()
 	if closed {
-		c.stop()
 		run()
 	}
 	return done

@@ -89,12 +89,15 @@ func (c *Connector) openFlow(op string, flow Flow) (*attempt, error) {
 	return at, nil
 }
 
+// maxSteps bounds a flow's history; the newest steps are kept.
+const maxSteps = 50
+
 // next returns the flow as it will be at status, with the progress sealed and
 // the step written into its history.
 func (c *Connector) next(at *attempt, status FlowStatus, step, result string) (Flow, error) {
 	flow := at.flow
 	flow.Status = status
-	flow.Timeline = append(slices.Clip(flow.Timeline), FlowStep{At: c.now(), Step: step, Result: result})
+	flow.Timeline = append(slices.Clip(flow.Timeline[max(0, len(flow.Timeline)-maxSteps+1):]), FlowStep{At: c.now(), Step: step, Result: result})
 	at.progress.V = recordVersion
 	at.progress.Tokens = nil
 	if at.tokens != nil {
@@ -128,6 +131,15 @@ func (c *Connector) move(ctx context.Context, at *attempt, status FlowStatus, st
 		at.flow = moved
 	}
 	return err
+}
+
+// claim takes the flow for this process: no other will work on it. It leaves
+// itself the time that this takes.
+func (c *Connector) claim(ctx context.Context, at *attempt, step string) error {
+	if enough := c.now().Add(exchangeTimeout + commitTimeout + time.Minute); at.flow.ExpiresAt.Before(enough) {
+		at.flow.ExpiresAt = enough
+	}
+	return c.move(ctx, at, FlowClaimed, step)
 }
 
 // persist is move where the flow holds what must not be lost: see swap.

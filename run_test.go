@@ -473,22 +473,3 @@ func TestStoreNeverRecovers(t *testing.T) {
 		})
 	}
 }
-
-// A platform that does not answer keeps an abandoned flow from its end, so
-// that the revocation is not forgotten with the process that tried it.
-func TestRunRevokesAbandonedSelectionsAgain(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, withRounds)
-	flowID := w.browser(&alice).connect("facebook", headless(), nil).outcome(t).Get("flow_id")
-	w.clock.advance(20 * time.Minute)
-	w.fault(sandbox.Fault{Platform: "facebook", Fault: "500", At: "revoke"})
-	w.round()
-	if got := w.flowRow(flowID).Status; got != connect.FlowPending {
-		t.Errorf("the flow is %s, want pending until its tokens are revoked", got)
-	}
-	w.clock.advance(5 * time.Minute)
-	w.round()
-	if got := w.flowRow(flowID).Status; got != connect.FlowExpired {
-		t.Errorf("the flow is %s, want expired", got)
-	}
-}

@@ -90,8 +90,11 @@ func (c *Connector) pageVisitor(r *http.Request) (Principal, error) {
 	reads := 0
 	for _, cookie := range r.Cookies() {
 		id, ours := flowOfCookie(cookie.Name)
-		if reads++; !ours || reads > maxCookies {
+		if !ours {
 			continue
+		}
+		if reads++; reads > maxCookies {
+			break
 		}
 		flow, readErr := c.cfg.Store.ReadFlow(r.Context(), FlowKey{ID: id})
 		if readErr == nil && flow.Binding == BindBrowser && c.hasCookie(r, flow) && c.concerns(r, flow) {

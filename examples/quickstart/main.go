@@ -138,20 +138,23 @@ type server struct {
 	http.Handler
 }
 
+// start serves in the background; failed gets why it ended.
+func (s server) start(failed chan<- error) *http.Server {
+	srv := &http.Server{Handler: s.Handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() { failed <- srv.Serve(s.Listener) }()
+	return srv
+}
+
 // serve answers until ctx ends or a server fails, then lets what is under way
-// finish: requests first, then the engine, whose store closes last.
-func serve(ctx context.Context, engine *connect.Connector, servers ...server) error {
+// finish: the host's requests first, then the engine, then the platforms that
+// it may still be calling.
+func serve(ctx context.Context, engine *connect.Connector, app, platforms server) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var background sync.WaitGroup
 	background.Go(func() { _ = engine.Run(ctx) })
-	failed := make(chan error, len(servers))
-	var running []*http.Server
-	for _, s := range servers {
-		srv := &http.Server{Handler: s.Handler, ReadHeaderTimeout: 10 * time.Second}
-		running = append(running, srv)
-		go func() { failed <- srv.Serve(s.Listener) }()
-	}
+	failed := make(chan error, 2)
+	appServer, platformServer := app.start(failed), platforms.start(failed)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -160,11 +163,10 @@ func serve(ctx context.Context, engine *connect.Connector, servers ...server) er
 	cancel()
 	ending, end := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer end()
-	for _, srv := range running {
-		err = errors.Join(err, srv.Shutdown(ending))
-	}
+	err = errors.Join(err, appServer.Shutdown(ending))
+	err = errors.Join(err, engine.Close(ending))
 	background.Wait()
-	return errors.Join(err, engine.Close(ending))
+	return errors.Join(err, platformServer.Shutdown(ending))
 }
 
 // environment names the variable of a platform's setting.
