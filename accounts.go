@@ -25,7 +25,21 @@ func (c *Connector) Accounts(ctx context.Context, p Principal, filter AccountFil
 	if errors.Is(err, ErrNotFound) {
 		return nil, "", invalid("accounts", "cursor", "Is not a cursor of this list.")
 	}
+	for i := range accounts {
+		c.newestExpiry(ctx, &accounts[i])
+	}
 	return accounts, next, storeError("accounts", err)
+}
+
+// newestExpiry takes the expiry of a token that is refreshed from the grant,
+// which alone knows it. Where the grant cannot be read it stays as it was.
+func (c *Connector) newestExpiry(ctx context.Context, account *Account) {
+	if account.OwnToken || account.Status == AccountDisconnected {
+		return
+	}
+	if grant, err := c.cfg.Store.ReadGrant(ctx, GrantKey{Tenant: account.Tenant, ID: account.GrantID}); err == nil {
+		account.TokenExpiry = grant.AccessExpiry
+	}
 }
 
 // checkFilter refuses a filter that no account could ever match.
@@ -56,6 +70,7 @@ func (c *Connector) Account(ctx context.Context, p Principal, id string) (*Accou
 	if err != nil {
 		return nil, err
 	}
+	c.newestExpiry(ctx, &account)
 	return &account, nil
 }
 

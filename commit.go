@@ -255,8 +255,8 @@ func filled(account Account, at *attempt, grant Grant, candidate Candidate, now 
 	if at.tokens.APIBaseURL != "" {
 		account.APIBaseURL = at.tokens.APIBaseURL
 	}
-	account.TokenExpiry = grant.AccessExpiry
-	if !candidate.Access.IsZero() {
+	account.OwnToken, account.TokenExpiry = !candidate.Access.IsZero(), grant.AccessExpiry
+	if account.OwnToken {
 		account.TokenExpiry = candidate.AccessExpiry
 	}
 	if len(at.request.Metadata) > 0 {

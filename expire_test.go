@@ -2,6 +2,7 @@ package connect_test
 
 import (
 	"context"
+	"net/http"
 	"testing"
 	"time"
 
@@ -85,5 +86,22 @@ func TestCloseLetsWorkEnd(t *testing.T) {
 	}
 	if err := <-closed; err != nil {
 		t.Errorf("Close: %v", err)
+	}
+}
+
+// What the account says of its token is what the last refresh said.
+func TestTokenExpiryFollowsTheRefresh(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.browser(&alice).connect("x", nil, nil).outcome(t).Get("account_id")
+	w.clock.advance(3 * time.Hour)
+	if status, err := w.call("acme", id, xMe); status != http.StatusOK || err != nil {
+		t.Fatalf("status %d, %v", status, err)
+	}
+	want := w.clock.Now().Add(2 * time.Hour)
+	for name, account := range map[string]connect.Account{"one": w.account(acmeKey, id), "listed": w.accounts(acmeKey)[0]} {
+		if account.TokenExpiry == nil || !account.TokenExpiry.Equal(want) {
+			t.Errorf("%s: the token ends at %v, want %v", name, account.TokenExpiry, want)
+		}
 	}
 }

@@ -226,6 +226,7 @@ type Account struct {
 	Name, Username, AvatarURL string
 	Target                    map[string]string
 	APIBaseURL                string
+	OwnToken                  bool       // Client uses a token of the account's own, not its grant's
 	TokenExpiry               *time.Time // of the token that Client uses; nil unknown, zero never
 	Label                     string
 	Metadata                  []byte // the host's JSON object; nil: none

@@ -31,13 +31,14 @@ type accountData struct {
 	Sealed      []byte            `json:"sealed"`
 	Generation  int64             `json:"generation"`
 	ConnectedBy string            `json:"connected_by"`
+	OwnToken    bool              `json:"own_token"`
 }
 
 // accountValues returns a as accountColumns.
 func accountValues(a connect.Account) ([]any, error) {
 	data, err := encode(accountData{
 		a.ParentID, a.Client, a.Scopes, a.Missing, a.Name, a.Username, a.AvatarURL, a.Target,
-		a.APIBaseURL, a.Label, a.Metadata, a.Sealed, a.Generation, a.ConnectedBy,
+		a.APIBaseURL, a.Label, a.Metadata, a.Sealed, a.Generation, a.ConnectedBy, a.OwnToken,
 	})
 	return []any{
 		a.Tenant, a.ID, a.Platform, a.Kind, a.ClientID, a.PlatformID, a.Version, a.GrantID, a.Status,
@@ -63,7 +64,7 @@ func scanAccount(row scanner) (connect.Account, error) {
 	a.ParentID, a.Client, a.Scopes, a.Missing = data.ParentID, data.Client, data.Scopes, data.Missing
 	a.Name, a.Username, a.AvatarURL = data.Name, data.Username, data.AvatarURL
 	a.Target, a.APIBaseURL, a.Label, a.Metadata = data.Target, data.APIBaseURL, data.Label, data.Metadata
-	a.Sealed, a.Generation, a.ConnectedBy = data.Sealed, data.Generation, data.ConnectedBy
+	a.Sealed, a.Generation, a.ConnectedBy, a.OwnToken = data.Sealed, data.Generation, data.ConnectedBy, data.OwnToken
 	a.TokenExpiry, a.ConnectedAt, a.UpdatedAt = optional(expiry), moment(connected), moment(updated)
 	return a, nil
 }

@@ -72,6 +72,7 @@ func newAccount(n int) connect.Account {
 		AvatarURL:   "https://cdn.example/1.png",
 		Target:      map[string]string{"parent": "7"},
 		APIBaseURL:  "https://api.example",
+		OwnToken:    true,
 		TokenExpiry: in(time.Hour),
 		Label:       "main",
 		Metadata:    []byte(`{"a":1}`),
