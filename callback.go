@@ -14,6 +14,7 @@ import (
 const (
 	exchangeTimeout = 30 * time.Second // what the platform gets, from the claim to the candidates
 	commitTimeout   = 30 * time.Second // what the store gets after that
+	readBack        = 5 * time.Second  // and once more, where its answer was lost
 	loserWait       = 10 * time.Second // how long a second callback waits for the first
 	maxQuery        = 8 << 10
 	maxCode         = 2 << 10

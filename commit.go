@@ -36,10 +36,25 @@ func (c *Connector) work(ctx context.Context, at *attempt, get func(context.Cont
 	case CodeOf(err) == CodeScopeMissing, errors.Is(err, errSealing):
 		c.abandonLater(at.adapter, at.tokens)
 		return c.failed(ctx, at, err)
+	case c.committed(at):
+		return c.outcome(ctx, at)
 	default:
 		c.abandonLater(at.adapter, at.tokens)
 		return nil, storeError(at.op, err)
 	}
+}
+
+// committed reads back a commit whose last answer was lost, for tokens that
+// are connected must not be given back.
+func (c *Connector) committed(at *attempt) bool {
+	ctx, cancel := context.WithTimeout(c.background, readBack)
+	defer cancel()
+	flow, err := c.cfg.Store.ReadFlow(ctx, FlowKey{Tenant: at.flow.Tenant, ID: at.flow.ID})
+	if err != nil || flow.Status != FlowConnected {
+		return false
+	}
+	at.flow = flow
+	return true
 }
 
 // ask opens a selection.
