@@ -179,7 +179,7 @@ func (s *Store) leaveGrant(grant grantRow) (grantRow, bool) {
 	grant.Status = connect.GrantRevoking
 	grant.DueAt = &now
 	grant.UpdatedAt = now
-	grant.free()
+	grant.Free()
 	s.grants[rowKey{grant.Tenant, grant.ID}] = grant
 	return grant, true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/grantclaim"
 )
 
 // CommitFlow implements [connect.FlowStore]. Everything is checked before
@@ -86,8 +87,8 @@ func (s *Store) accountFits(a connect.Account) bool {
 
 // putGrant stores g, which nobody holds from now on.
 func (s *Store) putGrant(g connect.Grant) {
-	row := grantRow{Grant: cloneGrant(g)}
-	row.free()
+	row := grantRow{grantclaim.Row{Grant: cloneGrant(g)}}
+	row.Free()
 	s.grants[rowKey{g.Tenant, g.ID}] = row
 	s.grantIDs[g.Key()] = g.ID
 }

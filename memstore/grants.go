@@ -7,39 +7,15 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/grantclaim"
 )
 
 // grantRow is a grant with what its claims leave behind.
-type grantRow struct {
-	connect.Grant
-
-	// prior is the Prior of the claim under way. A claim whose process died
-	// hands it to the next one: who claims after it must still learn that a
-	// token may have been presented, or that the grant is to be revoked.
-	prior connect.GrantStatus
-}
-
-// free takes the grant from whoever holds it.
-func (r *grantRow) free() {
-	r.Attempt = ""
-	r.LeaseUntil = time.Time{}
-	r.prior = ""
-}
-
-// claimed reports whether somebody has, or had until the lease ran out, the
-// grant.
-func (r *grantRow) claimed() bool {
-	return r.Status == connect.GrantClaimed || r.Status == connect.GrantSent
-}
-
-// heldBy reports whether attempt was the last to claim the grant.
-func (r *grantRow) heldBy(attempt string) bool {
-	return attempt != "" && r.claimed() && r.Attempt == attempt
-}
+type grantRow struct{ grantclaim.Row }
 
 // claimable reports whether the grant may be claimed.
 func (r *grantRow) claimable(now time.Time) bool {
-	if r.claimed() {
+	if r.Claimed() {
 		return passed(r.LeaseUntil, now)
 	}
 	return r.Status != connect.GrantDead
@@ -48,24 +24,12 @@ func (r *grantRow) claimable(now time.Time) bool {
 // dueAt returns when Run should see to the grant, and false for never.
 func (r *grantRow) dueAt() (time.Time, bool) {
 	switch {
-	case r.claimed():
+	case r.Claimed():
 		return r.LeaseUntil, true
 	case r.DueAt == nil || r.Status == connect.GrantDead:
 		return time.Time{}, false
 	default:
 		return *r.DueAt, true
-	}
-}
-
-// priorStatus returns what a new claim must be told about the grant's past.
-func (r *grantRow) priorStatus() connect.GrantStatus {
-	switch {
-	case r.claimed() && r.prior == connect.GrantRevoking:
-		return r.prior
-	case r.Status == connect.GrantClaimed && (r.prior == connect.GrantSent || r.prior == connect.GrantUncertain):
-		return r.prior
-	default:
-		return r.Status
 	}
 }
 
@@ -102,13 +66,9 @@ func (s *Store) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]co
 	now := s.now()
 	var claimed []connect.ClaimedGrant
 	for _, row := range s.askedFor(claim, now) {
-		prior := row.priorStatus()
-		row.prior = prior
-		row.Status = connect.GrantClaimed
-		row.Attempt = claim.Attempt
-		row.LeaseUntil = now.Add(claim.Lease)
+		row.Claim(claim.Attempt, now.Add(claim.Lease))
 		s.grants[rowKey{row.Tenant, row.ID}] = row
-		claimed = append(claimed, connect.ClaimedGrant{Grant: cloneGrant(row.Grant), Prior: prior})
+		claimed = append(claimed, connect.ClaimedGrant{Grant: cloneGrant(row.Grant), Prior: row.Prior})
 	}
 	return claimed, nil
 }
@@ -154,7 +114,7 @@ func (s *Store) MarkSent(ctx context.Context, attempt string, grants []connect.G
 	var held []connect.GrantKey
 	for _, key := range grants {
 		row, ok := s.findGrant(key)
-		if !ok || !row.heldBy(attempt) || passed(row.LeaseUntil, now) {
+		if !ok || !row.HeldBy(attempt) || passed(row.LeaseUntil, now) {
 			continue
 		}
 		row.Status = connect.GrantSent
@@ -176,7 +136,7 @@ func (s *Store) SettleGrant(ctx context.Context, st connect.Settlement) (connect
 		return connect.Grant{}, connect.ErrNotFound
 	}
 	late := row.Status == connect.GrantUncertain
-	if row.Generation != st.Generation || !late && !row.heldBy(st.Attempt) {
+	if row.Generation != st.Generation || !late && !row.HeldBy(st.Attempt) {
 		return connect.Grant{}, connect.ErrStale
 	}
 	if err := s.settleAccounts(st); err != nil {
@@ -188,7 +148,7 @@ func (s *Store) SettleGrant(ctx context.Context, st connect.Settlement) (connect
 	row.DueAt = cloneTime(st.DueAt)
 	row.UpdatedAt = now
 	row.setTokens(st)
-	row.free()
+	row.Free()
 	s.grants[rowKey{st.Tenant, st.ID}] = row
 	return cloneGrant(row.Grant), nil
 }

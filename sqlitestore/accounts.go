@@ -236,6 +236,6 @@ func leaveGrant(ctx context.Context, tx *sql.Tx, grant grantRow, now time.Time) 
 	grant.Status = connect.GrantRevoking
 	grant.DueAt = &now
 	grant.UpdatedAt = now
-	grant.free()
+	grant.Free()
 	return grant, true, putGrant(ctx, tx, grant)
 }

@@ -19,15 +19,11 @@ func (s *Store) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]co
 			return err
 		}
 		for _, row := range rows {
-			prior := row.priorStatus()
-			row.prior = prior
-			row.Status = connect.GrantClaimed
-			row.Attempt = claim.Attempt
-			row.LeaseUntil = now.Add(claim.Lease.Truncate(time.Microsecond))
+			row.Claim(claim.Attempt, now.Add(claim.Lease.Truncate(time.Microsecond)))
 			if err := putGrant(ctx, tx, row); err != nil {
 				return err
 			}
-			claimed = append(claimed, connect.ClaimedGrant{Grant: row.Grant, Prior: prior})
+			claimed = append(claimed, connect.ClaimedGrant{Grant: row.Grant, Prior: row.Prior})
 		}
 		return nil
 	})
@@ -96,7 +92,7 @@ func (s *Store) SettleGrant(ctx context.Context, st connect.Settlement) (connect
 			return err
 		}
 		late := row.Status == connect.GrantUncertain
-		if row.Generation != st.Generation || !late && !row.heldBy(st.Attempt) {
+		if row.Generation != st.Generation || !late && !row.HeldBy(st.Attempt) {
 			return connect.ErrStale
 		}
 		row.settle(st)
@@ -127,7 +123,7 @@ func (r *grantRow) settle(st connect.Settlement) {
 	if st.Wipe {
 		r.Sealed = nil
 	}
-	r.free()
+	r.Free()
 }
 
 // settleAccounts gives the grant's live accounts the status of st, and writes

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/grantclaim"
 )
 
 // CommitFlow implements [connect.FlowStore].
@@ -80,8 +81,8 @@ func putCommit(ctx context.Context, tx *sql.Tx, commit connect.Commit) (connect.
 // stored grant, or as the first of its key.
 func commitGrant(ctx context.Context, tx *sql.Tx, g connect.Grant) error {
 	stored, err := findGrant(ctx, tx, g.Key())
-	row := grantRow{Grant: g}
-	row.free()
+	row := grantRow{grantclaim.Row{Grant: g}}
+	row.Free()
 	switch {
 	case errors.Is(err, connect.ErrNotFound):
 		if g.Generation != 1 {

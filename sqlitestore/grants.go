@@ -4,23 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/grantclaim"
 )
 
 const grantColumns = `tenant, id, platform, client_id, subject, subject_key, status, prior, generation,
 	access_expiry, refresh_expiry, due_at, attempt, lease_until, created_at, updated_at, data`
 
 // grantRow is a grant with what its claims leave behind.
-type grantRow struct {
-	connect.Grant
-
-	// prior is the Prior of the claim under way. A claim whose process died
-	// hands it to the next one: who claims after it must still learn that a
-	// token may have been presented, or that the grant is to be revoked.
-	prior connect.GrantStatus
-}
+type grantRow struct{ grantclaim.Row }
 
 // grantData is the data column of grants.
 type grantData struct {
@@ -35,7 +28,7 @@ type grantData struct {
 func (r *grantRow) values() ([]any, error) {
 	data, err := encode(grantData{r.Client, r.Method, r.Reason, r.Sealed, r.Scopes})
 	return []any{
-		r.Tenant, r.ID, r.Platform, r.ClientID, r.Subject, r.SubjectKey, r.Status, r.prior, r.Generation,
+		r.Tenant, r.ID, r.Platform, r.ClientID, r.Subject, r.SubjectKey, r.Status, r.Prior, r.Generation,
 		nullable(r.AccessExpiry), nullable(r.RefreshExpiry), nullable(r.DueAt), r.Attempt, r.LeaseUntil.UnixMicro(),
 		r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro(), data,
 	}, err
@@ -47,7 +40,7 @@ func scanGrant(row scanner) (grantRow, error) {
 	var access, refresh, due sql.Null[int64]
 	var lease, created, updated int64
 	var text string
-	err := row.Scan(&r.Tenant, &r.ID, &r.Platform, &r.ClientID, &r.Subject, &r.SubjectKey, &r.Status, &r.prior, &r.Generation,
+	err := row.Scan(&r.Tenant, &r.ID, &r.Platform, &r.ClientID, &r.Subject, &r.SubjectKey, &r.Status, &r.Prior, &r.Generation,
 		&access, &refresh, &due, &r.Attempt, &lease, &created, &updated, &text)
 	if err != nil {
 		return grantRow{}, err
@@ -61,36 +54,6 @@ func scanGrant(row scanner) (grantRow, error) {
 	r.AccessExpiry, r.RefreshExpiry, r.DueAt = optional(access), optional(refresh), optional(due)
 	r.LeaseUntil, r.CreatedAt, r.UpdatedAt = moment(lease), moment(created), moment(updated)
 	return r, nil
-}
-
-// free takes the grant from whoever holds it.
-func (r *grantRow) free() {
-	r.Attempt = ""
-	r.LeaseUntil = time.Time{}
-	r.prior = ""
-}
-
-// claimed reports whether somebody has, or had until the lease ran out, the
-// grant.
-func (r *grantRow) claimed() bool {
-	return r.Status == connect.GrantClaimed || r.Status == connect.GrantSent
-}
-
-// heldBy reports whether attempt was the last to claim the grant.
-func (r *grantRow) heldBy(attempt string) bool {
-	return attempt != "" && r.claimed() && r.Attempt == attempt
-}
-
-// priorStatus returns what a new claim must be told about the grant's past.
-func (r *grantRow) priorStatus() connect.GrantStatus {
-	switch {
-	case r.claimed() && r.prior == connect.GrantRevoking:
-		return r.prior
-	case r.Status == connect.GrantClaimed && (r.prior == connect.GrantSent || r.prior == connect.GrantUncertain):
-		return r.prior
-	default:
-		return r.Status
-	}
 }
 
 // ReadGrant implements [connect.GrantStore].

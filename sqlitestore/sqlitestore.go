@@ -17,9 +17,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/seed944197df/connect"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/seed944197df/connect"
 )
 
 // Options holds what may be left out; nil means all defaults.
