@@ -23,6 +23,7 @@ const sharedClient = "shared"
 type adapter struct {
 	Platform
 	sandboxed bool // see Config.UnsafeRewriteHost
+	env       Env  // what the provider is lent, the same for every call
 
 	oauth       OAuth
 	credentials Credentials

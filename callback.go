@@ -338,7 +338,7 @@ func (c *Connector) exchange(ctx context.Context, at *attempt, query url.Values)
 	if class, code, refused := at.adapter.refused(query); refused {
 		return nil, &ProviderError{Class: class, Code: code}
 	}
-	return at.adapter.oauth.Exchange(ctx, c.env(at.adapter), AuthResponse{
+	return at.adapter.oauth.Exchange(ctx, at.adapter.env, AuthResponse{
 		Method: at.flow.Method, Query: query, Verifier: at.request.Verifier,
 		Scopes: at.request.Scopes, Private: at.request.Private,
 	})

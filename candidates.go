@@ -26,13 +26,18 @@ func (r candidateRecord) size() int {
 	return n
 }
 
-// full reports whether the flow holds as many candidates as it can.
-func (at *attempt) full() bool {
+// listed is about what the candidates take together.
+func (at *attempt) listed() int {
 	total := 0
 	for _, r := range at.progress.Candidates {
 		total += r.size()
 	}
-	return len(at.progress.Candidates) >= maxCandidates || total >= maxListed
+	return total
+}
+
+// full reports whether the flow holds as many candidates as it can.
+func (at *attempt) full() bool {
+	return len(at.progress.Candidates) >= maxCandidates || at.listed() >= maxListed
 }
 
 // list asks the platform for candidates until there are enough, no more, or
@@ -45,7 +50,7 @@ func (c *Connector) list(ctx context.Context, at *attempt, limit time.Duration, 
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for pages := 0; !at.progress.Complete && !enough(); pages++ {
-		page, err := at.adapter.lister.List(ctx, c.env(at.adapter), at.tokens, ListRequest{Cursor: at.progress.Cursor})
+		page, err := at.adapter.lister.List(ctx, at.adapter.env, at.tokens, ListRequest{Cursor: at.progress.Cursor})
 		switch {
 		case err != nil && pages+len(at.progress.Candidates) == 0:
 			return err
@@ -76,20 +81,28 @@ func (at *attempt) onlySelf() error {
 // may be found twice, once without a token. Kinds that the flow does not ask
 // for, or that the provider never declared, are left out.
 func (at *attempt) add(found []Candidate) {
+	known := make(map[string]int, len(at.progress.Candidates))
+	for i, record := range at.progress.Candidates {
+		known[record.ID()] = i
+	}
+	total := at.listed()
 	for _, candidate := range found {
 		if _, declared := at.adapter.kind(candidate.Kind); !declared || (at.request.Kind != "" && candidate.Kind != at.request.Kind) {
 			continue
 		}
 		candidate.AccessExpiry = tamed(candidate.AccessExpiry)
 		record := recordOfCandidate(candidate)
-		if record.size() > maxCandidate || at.full() {
+		if record.size() > maxCandidate || len(at.progress.Candidates) >= maxCandidates || total >= maxListed {
 			continue
 		}
-		i := slices.IndexFunc(at.progress.Candidates, func(r candidateRecord) bool { return r.ID() == record.ID() })
+		i, again := known[record.ID()]
 		switch {
-		case i < 0:
+		case !again:
+			known[record.ID()] = len(at.progress.Candidates)
 			at.progress.Candidates = append(at.progress.Candidates, record)
+			total += record.size()
 		case !at.progress.Candidates[i].Selectable() && record.Selectable():
+			total += record.size() - at.progress.Candidates[i].size()
 			at.progress.Candidates[i] = record
 		}
 	}

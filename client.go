@@ -209,7 +209,7 @@ func (c *Connector) send(use *accountUse, r *http.Request) (*http.Response, erro
 
 func (c *Connector) sign(use *accountUse, r *http.Request) error {
 	if use.adapter.signer != nil {
-		return use.adapter.signer.Sign(c.env(use.adapter), use.tokens, r)
+		return use.adapter.signer.Sign(use.adapter.env, use.tokens, r)
 	}
 	if use.tokens.Access.IsZero() {
 		return &Error{Code: CodeUnsupported, Op: "client", Platform: use.adapter.Name, Message: "The account has no token to call the platform with.", Err: ErrNoToken}

@@ -73,6 +73,9 @@ func New(cfg Config) (*Connector, error) {
 		cfg.State = jweState{cfg.Keys}
 	}
 	c := &Connector{cfg: cfg, base: base, platforms: platforms, order: order, returns: returns, live: live, sandbox: sandbox, pages: set}
+	for _, a := range order {
+		a.env = c.newEnv(a)
+	}
 	c.background, c.stop = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -170,8 +173,8 @@ func (c *Connector) outbound(a *adapter) *outbound.Client {
 	return c.live
 }
 
-// env lends a provider what it needs for one call.
-func (c *Connector) env(a *adapter) Env {
+// newEnv makes what a provider is lent.
+func (c *Connector) newEnv(a *adapter) Env {
 	env := Env{
 		Client:      a.Client,
 		RedirectURL: c.redirectURL(a),

@@ -50,7 +50,7 @@ func (c *Connector) ConnectCredentials(ctx context.Context, p Principal, req Cre
 	}
 	out, err := c.finish(ctx, func(ctx context.Context) (*Outcome, error) {
 		return c.work(ctx, at, func(ctx context.Context) (*Tokens, error) {
-			tokens, err := at.adapter.credentials.Login(ctx, c.env(at.adapter), LoginRequest{Method: at.flow.Method, Values: req.Values})
+			tokens, err := at.adapter.credentials.Login(ctx, at.adapter.env, LoginRequest{Method: at.flow.Method, Values: req.Values})
 			if classOf(err) == ClassReconnect { // not what was typed, but the account: taken down, gone
 				err = &Error{Code: CodeCredentialsRefused, Op: op, Platform: at.flow.Platform, Message: at.adapter.DisplayName + " does not let this account sign in.", Err: outbound.Redact(err)}
 			}

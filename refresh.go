@@ -163,7 +163,7 @@ func (c *Connector) mustWait(a *adapter, g ClaimedGrant, tokens *Tokens) bool {
 func (c *Connector) present(ctx context.Context, a *adapter, g ClaimedGrant, old *Tokens, settlement Settlement) error {
 	asking, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	fresh, err := a.refresher.Refresh(asking, c.env(a), old)
+	fresh, err := a.refresher.Refresh(asking, a.env, old)
 	if err == nil {
 		fresh.tame()
 		fresh, err = merge(old, fresh)
@@ -287,7 +287,7 @@ func (c *Connector) settle(ctx context.Context, g ClaimedGrant, settlement Settl
 }
 
 func (c *Connector) in(d time.Duration) *time.Time {
-	at := c.now().Add(d)
+	at := c.now().Add(d).Truncate(time.Microsecond)
 	return &at
 }
 

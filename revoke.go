@@ -92,7 +92,7 @@ func (c *Connector) revoke(ctx context.Context, a *adapter, tokens *Tokens, atte
 		}
 		defer func() { _ = c.cfg.Store.ReleaseSubject(ctx, key, attempt) }() // its lease ends anyhow
 	}
-	err := a.revoker.Revoke(ctx, c.env(a), tokens)
+	err := a.revoker.Revoke(ctx, a.env, tokens)
 	switch {
 	case err == nil:
 		return RevocationRevoked

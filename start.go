@@ -301,7 +301,7 @@ func (c *Connector) checkReconnect(ctx context.Context, op string, p Principal, 
 // begin asks the provider for the authorization request.
 func (c *Connector) begin(ctx context.Context, at *attempt, state, loginHint string) error {
 	at.request.Verifier = NewSecret(oauth2.GenerateVerifier()) // RFC 7636 § 4.1: 256 bits, 43 characters
-	auth, err := at.adapter.oauth.Begin(ctx, c.env(at.adapter), AuthRequest{
+	auth, err := at.adapter.oauth.Begin(ctx, at.adapter.env, AuthRequest{
 		Method: at.flow.Method, State: state, Verifier: at.request.Verifier,
 		Scopes: at.request.Scopes, Input: at.request.Input, LoginHint: loginHint, Reconnect: at.request.AccountID != "",
 	})
