@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -25,6 +26,9 @@ type CredentialsRequest struct {
 	Kind      string
 	AccountID string
 	Metadata  json.RawMessage
+
+	mode      Mode // of our own form, whose browser goes on
+	returnURL string
 }
 
 // ConnectCredentials connects by credentials, such as a Bluesky app password.
@@ -35,7 +39,10 @@ type CredentialsRequest struct {
 // a minute are made for one user and platform ([CodeRateLimited]).
 func (c *Connector) ConnectCredentials(ctx context.Context, p Principal, req CredentialsRequest) (*Outcome, error) {
 	const op = "credentials"
-	start := StartRequest{Platform: req.Platform, Method: req.Method, User: req.User, Kind: req.Kind, AccountID: req.AccountID, Metadata: req.Metadata}
+	start := StartRequest{
+		Platform: req.Platform, Method: req.Method, User: req.User, Kind: req.Kind, AccountID: req.AccountID, Metadata: req.Metadata,
+		Mode: cmp.Or(req.mode, ModeHeadless), ReturnURL: req.returnURL,
+	}
 	at, err := c.plan(ctx, op, p, start, MethodCredentials)
 	if err != nil {
 		return nil, err
@@ -44,7 +51,6 @@ func (c *Connector) ConnectCredentials(ctx context.Context, p Principal, req Cre
 		return nil, err
 	}
 	at.flow.Status = FlowClaimed
-	at.request.Mode = ModeHeadless
 	if err := c.create(ctx, at, FlowCaps{Recent: loginTries, Window: loginWindow}); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package connect
 
 import (
+	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed944197df/connect/internal/returnurl"
 	"github.com/seed944197df/connect/pages"
 	"github.com/seed944197df/connect/selection"
 )
@@ -441,7 +444,10 @@ func (c *Connector) credentialsPost(w http.ResponseWriter, r *http.Request) {
 		c.errorPage(w, r, err)
 		return
 	}
-	req := CredentialsRequest{Platform: form.adapter.Name, Method: form.method.ID, AccountID: form.accountID, Values: map[string]Secret{}}
+	req := CredentialsRequest{
+		Platform: form.adapter.Name, Method: form.method.ID, AccountID: form.accountID, Values: map[string]Secret{},
+		mode: cmp.Or(form.mode, ModeHosted), returnURL: form.returnURL,
+	}
 	for _, f := range form.method.Fields {
 		req.Values[f.Name] = NewSecret(r.PostForm.Get(f.Name))
 	}
@@ -450,7 +456,7 @@ func (c *Connector) credentialsPost(w http.ResponseWriter, r *http.Request) {
 		c.showCredentials(w, r, p, form, asError(err))
 		return
 	}
-	seeOther(w, c.returnTo(flowRequest{Mode: form.mode, ReturnURL: form.returnURL}, out))
+	seeOther(w, out.ReturnURL)
 }
 
 // resultPage is where a flow ends that has no return URL.
@@ -463,6 +469,10 @@ func (c *Connector) resultPage(w http.ResponseWriter, r *http.Request) {
 	page := pages.Result{FlowID: query.Get("flow_id"), Again: c.url("/ui/"), Continue: c.url("/ui/")}
 	if _, err := parseID(page.FlowID); err != nil {
 		page.FlowID = ""
+	}
+	if origin := c.openerOf(r.Context(), page.FlowID); origin != "" {
+		page.Opener = &pages.Opener{Origin: origin, Message: returnurl.Outcome(query)}
+		page.Again, page.Continue = "", ""
 	}
 	if a := c.platforms[query.Get("platform")]; a != nil {
 		page.Platform = a.DisplayName
@@ -489,6 +499,31 @@ func (c *Connector) resultAccounts(r *http.Request, flowID string) []pages.Accou
 		return nil
 	}
 	return c.viewAccounts(view.Outcome.Accounts)
+}
+
+// openerOf is the one origin that may learn how a flow ended from its popup:
+// that of the flow's return URL, else our own; empty where the flow is none of
+// a popup's.
+//
+// Security: the message says what the address of the result page says, which a
+// return URL would say as well. So it tells the opener's page nothing new, and
+// like a return URL it is no proof: the host asks GET /flows/{id}.
+func (c *Connector) openerOf(ctx context.Context, flowID string) string {
+	if flowID == "" {
+		return ""
+	}
+	flow, err := c.cfg.Store.ReadFlow(ctx, FlowKey{ID: flowID})
+	if err != nil {
+		return ""
+	}
+	at, err := c.openFlow("page", flow)
+	if err != nil || at.request.Mode != ModePopup {
+		return ""
+	}
+	if origin, err := c.returns.Origin(at.request.ReturnURL); err == nil {
+		return origin
+	}
+	return c.base.Scheme + "://" + c.base.Host
 }
 
 // knownCode keeps a stranger from writing on our page.

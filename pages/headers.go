@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// setHeaders sets what every page carries.
+// setHeaders sets what every page carries. A popup's result page alone keeps
+// its opener, to tell it the outcome.
 //
 // Security: frame-ancestors and X-Frame-Options against clickjacking,
 // Cross-Origin-Opener-Policy against an opener that steers the page,
@@ -18,13 +19,16 @@ import (
 // pages hold names and one-time tokens. Under no-referrer browsers send
 // "Origin: null" with a form's post: who checks origins must go by
 // Sec-Fetch-Site.
-func setHeaders(h http.Header, policy, refresh string) {
+func setHeaders(h http.Header, policy, refresh string, popup bool) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if popup {
+		h.Set("Cross-Origin-Opener-Policy", "unsafe-none")
+	}
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
@@ -36,7 +40,8 @@ func setHeaders(h http.Header, policy, refresh string) {
 
 // policy is the page's Content-Security-Policy: our stylesheet, images only
 // where the page shows some, forms only to ourselves and to where their post
-// redirects, since Chromium checks form-action on each redirect as well.
+// redirects, since Chromium checks form-action on each redirect as well. No
+// script, but for the one of a popup's result page, by its hash.
 func (p *Pages) policy(page Page) (string, error) {
 	forms := []string{"form-action 'self'"}
 	for _, target := range page.formTargets() {
@@ -49,8 +54,22 @@ func (p *Pages) policy(page Page) (string, error) {
 	if images := p.images(page); images != "" {
 		directives = append(directives, "img-src"+images)
 	}
+	if opener := openerOf(page); opener != nil {
+		if !origin.MatchString(opener.Origin) {
+			return "", errors.New("pages: Opener.Origin is not an origin")
+		}
+		directives = append(directives, "script-src '"+p.popupHash+"'")
+	}
 	directives = append(directives, strings.Join(forms, " "), "frame-ancestors 'none'", "base-uri 'none'")
 	return strings.Join(directives, "; "), nil
+}
+
+// openerOf is whom the page tells its outcome, or nil.
+func openerOf(page Page) *Opener {
+	if popup, ok := page.(interface{ opener() *Opener }); ok {
+		return popup.opener()
+	}
+	return nil
 }
 
 // origin is a scheme, a host and perhaps a port. It has no room for the

@@ -159,14 +159,20 @@ type Field struct {
 
 // Result is how a flow ended: with accounts, or with the code of an error.
 type Result struct {
-	Platform    string // for display
-	Accounts    []Account
-	Code        string // an error code; empty is success
-	Continue    string // where to go on; may be empty
-	Again       string // where to try again; may be empty
-	FlowID      string // reference for support
-	CloseWindow bool   // the page is a popup that has done its work
-	Unfinished  bool   // consent was given, and the host must finish it
+	Platform   string // for display
+	Accounts   []Account
+	Code       string  // an error code; empty is success
+	Continue   string  // where to go on; may be empty
+	Again      string  // where to try again; may be empty
+	FlowID     string  // reference for support
+	Unfinished bool    // consent was given, and the host must finish it
+	Opener     *Opener // whom a popup tells; nil where the page is no popup
+}
+
+// Opener is the page that opened a popup and waits for its outcome.
+type Opener struct {
+	Origin  string            // the only one that gets the message
+	Message map[string]string // what it gets, beside "type": "connect.outcome"
 }
 
 // Working is for a browser whose flow another request is finishing: it looks
@@ -211,6 +217,8 @@ func (Working) hasAvatars() bool     { return false }
 func (Error) hasAvatars() bool       { return false }
 
 func (w Working) refresh() string { return w.Refresh }
+
+func (r Result) opener() *Opener { return r.Opener }
 
 func anyAvatar(accounts []Account) bool {
 	for _, a := range accounts {

@@ -9,13 +9,15 @@
 // Security: what a platform says about its accounts (names, ids, avatars) is
 // hostile here. It reaches a page only through html/template's contextual
 // escaping, after control and direction characters are gone and the text is
-// cut to 200 characters. A page holds no script and no inline style, and its
-// Content-Security-Policy allows none.
+// cut to 200 characters. A page holds no inline style and, but for a popup's
+// result page, no script, and its Content-Security-Policy allows none.
 package pages
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -61,6 +63,8 @@ type Pages struct {
 	text      map[string]string
 	templates map[string]*template.Template
 	style     []byte
+	popup     template.JS // the script of a popup's result page
+	popupHash string      // as a source in a Content-Security-Policy
 }
 
 // New parses and tries out every template, so that a mistake in a replaced one
@@ -85,6 +89,9 @@ func New(o Options) (*Pages, error) {
 	if err := p.loadStyle(files); err != nil {
 		return nil, err
 	}
+	if err := p.loadPopup(); err != nil {
+		return nil, err
+	}
 	if err := p.loadTemplates(files); err != nil {
 		return nil, err
 	}
@@ -99,6 +106,18 @@ func (p *Pages) loadStyle(f files) error {
 		return err
 	}
 	p.style = append([]byte(p.theme.css()), css...)
+	return nil
+}
+
+// loadPopup reads the one script that there is. A host cannot replace it.
+func (p *Pages) loadPopup() error {
+	script, err := embedded.ReadFile("templates/popup.js")
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(script)
+	p.popup = template.JS(script) //nolint:gosec // a constant of ours
+	p.popupHash = "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 	return nil
 }
 
@@ -146,7 +165,7 @@ func (p *Pages) Render(w http.ResponseWriter, status int, page Page) error {
 	if err != nil {
 		return err
 	}
-	setHeaders(w.Header(), policy, refresh)
+	setHeaders(w.Header(), policy, refresh, openerOf(page) != nil)
 	w.WriteHeader(status)
 	_, err = w.Write(body)
 	return err

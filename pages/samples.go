@@ -28,7 +28,7 @@ func samples() []Page {
 			Query: "q", Cursor: "c", Next: "n", Self: "/s", Action: "/a", Token: "t", Problem: "none_chosen", Cancel: "/",
 		},
 		Credentials{Platform: "P", Fields: []Field{field, {Name: "password", Label: "L", Secret: true}}, Action: "/a", Token: "t", Problem: "credentials_refused", Cancel: "/"},
-		Result{Platform: "P", Unfinished: true, FlowID: "f"},
+		Result{Platform: "P", Unfinished: true, FlowID: "f", Opener: &Opener{Origin: "https://example.com"}},
 		Result{Platform: "P", Accounts: []Account{account}, Continue: "/", Again: "/", FlowID: "f"},
 		Working{Platform: "P", Refresh: "/"},
 		Error{Code: "not_found", Back: "/", FlowID: "f"},

@@ -83,7 +83,7 @@ func pagesOf(s, avatarURL string) map[string]Page {
 		"credentials, wrong": Credentials{Platform: s, Fields: fields, Action: "/connect/c", Token: id, Problem: "credentials_refused", Cancel: "/"},
 		"result":             Result{Platform: s, Accounts: accounts, Continue: "https://app.example.com/", FlowID: s},
 		"result, error":      Result{Platform: s, Code: "access_denied", Continue: "/", Again: "/again", FlowID: s},
-		"result, popup":      Result{Platform: s, Accounts: accounts, CloseWindow: true},
+		"result, popup":      Result{Platform: s, Accounts: accounts, Opener: &Opener{Origin: "https://app.example.com", Message: map[string]string{"status": "connected"}}},
 		"result, other code": Result{Platform: s, Code: or(s, "x")},
 		"working":            Working{Platform: s, Refresh: "/connect/callback/facebook?state=s"},
 		"error":              Error{Code: or(s, "x"), Platform: s, Back: "/", FlowID: s},

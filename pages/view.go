@@ -1,8 +1,10 @@
 package pages
 
 import (
+	"encoding/json"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/url"
 	"strings"
 )
@@ -19,6 +21,8 @@ func (p *Pages) funcs() template.FuncMap {
 		"hue":            hue,
 		"join":           strings.Join,
 		"dict":           dict,
+		"popup":          func() template.JS { return p.popup },
+		"message":        message,
 		"theme":          func() Theme { return p.theme },
 		"stylesheet":     func() string { return p.base + "/ui/style.css" },
 		"methodHref":     p.methodHref,
@@ -27,6 +31,17 @@ func (p *Pages) funcs() template.FuncMap {
 		"statusTone":     statusTone,
 		"statusActs":     statusActs,
 	}
+}
+
+// message is what a popup posts to its opener.
+func message(o Opener) (string, error) {
+	fields := maps.Clone(o.Message)
+	if fields == nil {
+		fields = map[string]string{}
+	}
+	fields["type"] = "connect.outcome"
+	data, err := json.Marshal(fields)
+	return string(data), err
 }
 
 // dict makes a map of keys and values, to hand several to a partial template.

@@ -25,14 +25,33 @@ func installation(tb testing.TB) (installed, scripts string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	installed = os.Getenv("CONNECT_PEERS_DIR")
-	if installed == "" {
-		installed = filepath.Join(root, ".tools", "peers")
-	}
+	installed = folder(root)
 	if _, err := os.Stat(filepath.Join(installed, "node_modules", "@atproto", "pds")); err != nil {
 		testreq.Missing(tb, "the reference PDS", fmt.Sprintf("%v (.ci/run installs it)", err))
 	}
 	return installed, filepath.Join(root, ".ci", "peers")
+}
+
+func folder(root string) string {
+	if dir := os.Getenv("CONNECT_PEERS_DIR"); dir != "" {
+		return dir
+	}
+	return filepath.Join(root, ".tools", "peers")
+}
+
+// Module returns the folder of an npm module that is installed beside the
+// peers, or ends the test where it is not.
+func Module(tb testing.TB, name string) string {
+	tb.Helper()
+	root, err := repository()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dir := filepath.Join(folder(root), "node_modules", name)
+	if _, err := os.Stat(dir); err != nil {
+		testreq.Missing(tb, name, fmt.Sprintf("%v (.ci/run installs it)", err))
+	}
+	return dir
 }
 
 // repository returns the closest folder at or above the working directory
