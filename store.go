@@ -50,7 +50,7 @@ type FlowStore interface {
 	// does; [ErrBusy] where the subject of the grant, or of one that the
 	// accounts join, is claimed; [ErrStale] where the grant or an account has
 	// changed since it was read. In each of these cases nothing is changed. An
-	// event whose id is taken is [ErrConflict].
+	// event whose id is taken is [ErrConflict] as well.
 	CommitFlow(ctx context.Context, commit Commit) (Flow, error)
 
 	// ClaimOverdueFlows returns at most n open flows whose ExpiresAt has passed,

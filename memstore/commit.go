@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/grantclaim"
@@ -14,10 +15,13 @@ func (s *Store) CommitFlow(ctx context.Context, commit connect.Commit) (connect.
 		return connect.Flow{}, err
 	}
 	defer s.mu.Unlock()
-	if stored, err := s.movable(commit.From, commit.Flow); err != nil {
+	stored, err := s.movable(commit.From, commit.Flow)
+	if err != nil {
 		return stored, err
 	}
-	if err := s.checkCommit(commit); err != nil {
+	if err := s.checkCommit(commit); errors.Is(err, connect.ErrConflict) {
+		return stored, err
+	} else if err != nil {
 		return connect.Flow{}, err
 	}
 	if commit.Grant != nil {

@@ -131,7 +131,7 @@ func (s *Store) MoveFlow(ctx context.Context, from connect.FlowStatus, next conn
 	return s.putFlow(next), nil
 }
 
-// movable returns the error, and the stored flow, that a move of next meets.
+// movable returns the stored flow, and the error that a move to next meets.
 func (s *Store) movable(from connect.FlowStatus, next connect.Flow) (connect.Flow, error) {
 	stored, ok := s.flows[next.ID]
 	if !ok || stored.Tenant != next.Tenant {
@@ -140,7 +140,7 @@ func (s *Store) movable(from connect.FlowStatus, next connect.Flow) (connect.Flo
 	if stored.Status != from || stored.Version != next.Version || s.handleTaken(next) {
 		return cloneFlow(stored), connect.ErrConflict
 	}
-	return connect.Flow{}, nil
+	return cloneFlow(stored), nil
 }
 
 // putFlow stores the next version of a flow and returns it.

@@ -7,48 +7,42 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
-	"github.com/seed944197df/connect"
 	"golang.org/x/oauth2"
+
+	"github.com/seed944197df/connect"
 )
 
 // patience is how long a provider may take to give up.
 const patience = 5 * time.Second
 
 // begin tests the authorization request.
-func (s *suite) begin(t *testing.T) {
+func (s *suite) begin(t tester) {
 	t.Helper()
-	t.Run("begin", func(t *testing.T) {
-		p, ok := s.Provider.(connect.OAuth)
-		if !ok {
-			t.Fatal("the provider does not implement connect.OAuth")
+	req := s.authRequest()
+	auth, err := s.oauth.Begin(t.Context(), s.env(s.line(t, nil)), req)
+	if err != nil {
+		t.Fatalf("Begin: %v", err)
+	}
+	u, err := url.Parse(auth.URL)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
+		t.Fatal("the authorization URL is not https, or not only an address and a query")
+	}
+	for _, secret := range []string{req.Verifier.Reveal(), s.platform.Client.Secret.Reveal()} {
+		if secret != "" && strings.Contains(auth.URL, secret) {
+			t.Error("the authorization URL holds the verifier or the client secret")
 		}
-		req := s.authRequest()
-		auth, err := p.Begin(t.Context(), s.env(s.line(t, nil)), req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		u, err := url.Parse(auth.URL)
-		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
-			t.Fatal("the authorization URL is not https, or not only an address and a query")
-		}
-		for _, secret := range []string{req.Verifier.Reveal(), s.platform.Client.Secret.Reveal()} {
-			if secret != "" && strings.Contains(auth.URL, secret) {
-				t.Error("the authorization URL holds the verifier or the client secret")
-			}
-		}
-		if len(auth.Private.Reveal()) > 16<<10 {
-			t.Error("Authorization.Private is over 16 KiB")
-		}
-		s.testAuthorizationQuery(t, u, req)
-	})
+	}
+	if len(auth.Private.Reveal()) > 16<<10 {
+		t.Error("Authorization.Private is over 16 KiB")
+	}
+	s.testAuthorizationQuery(t, u, req)
 }
 
 // testAuthorizationQuery tests the parameters, unless they were pushed to the
 // server before (RFC 9126).
-func (s *suite) testAuthorizationQuery(t *testing.T, u *url.URL, req connect.AuthRequest) {
+func (s *suite) testAuthorizationQuery(t tester, u *url.URL, req connect.AuthRequest) {
 	t.Helper()
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -71,7 +65,7 @@ func (s *suite) testAuthorizationQuery(t *testing.T, u *url.URL, req connect.Aut
 
 // refused tests which authorization responses are refusals. They come through
 // a browser, so none may cost a grant.
-func (s *suite) refused(t *testing.T, p connect.Refuser) {
+func (s *suite) refused(t tester, p connect.Refuser) {
 	t.Helper()
 	for _, query := range []url.Values{{}, {"state": {"s"}}, {"state": {"s"}, "code": {"c"}}} {
 		if class, _, refused := p.Refused(query); refused {
@@ -96,17 +90,17 @@ func (s *suite) refused(t *testing.T, p connect.Refuser) {
 
 // malformed tests that what has no right shape stays here: a password that is
 // sent to nobody cannot be lost.
-func (s *suite) malformed(t *testing.T, p connect.Credentials) {
+func (s *suite) malformed(t tester) {
 	t.Helper()
 	const long = 1 << 20 // bytes
 	for name, text := range map[string]string{"nothing": "", "too much": strings.Repeat("a", long)} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(t tester) {
 			values := map[string]connect.Secret{}
 			for _, field := range s.method.Fields {
 				values[field.Name] = connect.NewSecret(text)
 			}
 			l := s.line(t, nil)
-			_, err := p.Login(t.Context(), s.env(l), connect.LoginRequest{Method: s.method.ID, Values: values})
+			_, err := s.login.Login(t.Context(), s.env(l), connect.LoginRequest{Method: s.method.ID, Values: values})
 			wantError(t, err, nil, connect.ClassRefused)
 			if n := len(l.log.list); n > 0 {
 				t.Errorf("%d requests were sent, want none", n)
@@ -116,13 +110,13 @@ func (s *suite) malformed(t *testing.T, p connect.Credentials) {
 }
 
 // connect tests what a person gets who allows everything.
-func (s *suite) connect(t *testing.T) {
+func (s *suite) connect(t tester) {
 	t.Parallel()
 	a := s.attempt(t)
 	l := s.line(t, nil)
 	tokens, err := a.finish(t.Context(), s.env(l))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("the person allowed everything: %v", err)
 	}
 	if a.once != "" && l.count(a.once) != 1 {
 		t.Errorf("the code was sent %d times through Env.HTTP, want once", l.count(a.once))
@@ -150,33 +144,33 @@ func (s *suite) connect(t *testing.T) {
 }
 
 // connectFails spoils the decisive request, and then those after it.
-func (s *suite) connectFails(t *testing.T) {
+func (s *suite) connectFails(t tester) {
 	t.Parallel()
 	for _, g := range rubbish() {
-		t.Run(g.name, func(t *testing.T) {
+		t.Run(g.name, func(t tester) {
 			a := s.attempt(t)
 			err := s.fails(t, a, s.spoiledAt(t, a.key, g.answer))
 			wantError(t, err, a.secrets)
 		})
-		t.Run(g.name+", later", func(t *testing.T) {
+		t.Run(g.name+", later", func(t tester) {
 			a := s.attempt(t)
 			if err := s.fails(t, a, s.spoiledBeside(t, a.key, g.answer)); err != nil {
 				wantError(t, err, a.secrets)
 			}
 		})
 	}
-	t.Run("unreachable", func(t *testing.T) {
+	t.Run("unreachable", func(t tester) {
 		a := s.attempt(t)
 		wantError(t, s.fails(t, a, s.spoiledAt(t, a.key, failing(errNotSent))), a.secrets, connect.ClassRetry)
 	})
-	t.Run("lost", func(t *testing.T) {
+	t.Run("lost", func(t tester) {
 		a := s.attempt(t)
 		wantError(t, s.fails(t, a, s.spoiledAt(t, a.key, failing(errLost))), a.secrets, connect.ClassRetry, connect.ClassUncertain)
 	})
 }
 
 // fails finishes the attempt over a spoiled line.
-func (s *suite) fails(t *testing.T, a attempt, l *line) error {
+func (s *suite) fails(t tester, a attempt, l *line) error {
 	t.Helper()
 	tokens, err := a.finish(t.Context(), s.env(l))
 	switch {
@@ -192,7 +186,7 @@ func (s *suite) fails(t *testing.T, a attempt, l *line) error {
 }
 
 // deadline tests that the provider gives up when the caller does.
-func (s *suite) deadline(t *testing.T) {
+func (s *suite) deadline(t tester) {
 	t.Parallel()
 	a := s.attempt(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -211,7 +205,7 @@ func (s *suite) deadline(t *testing.T) {
 }
 
 // concurrent connects several people at once; its worth is under -race.
-func (s *suite) concurrent(t *testing.T) {
+func (s *suite) concurrent(t tester) {
 	t.Parallel()
 	var attempts []attempt
 	for range 4 {

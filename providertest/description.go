@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"testing"
 
 	"github.com/seed944197df/connect"
 )
@@ -17,7 +16,7 @@ var (
 	hostName     = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 )
 
-func testDescription(t *testing.T, p connect.Provider) {
+func testDescription(t tester, p connect.Provider) {
 	t.Helper()
 	got := p.Platform()
 	if !platformName.MatchString(got.Name) || got.DisplayName == "" {
@@ -32,7 +31,7 @@ func testDescription(t *testing.T, p connect.Provider) {
 	testConstant(t, p)
 }
 
-func testAliases(t *testing.T, got connect.Platform) {
+func testAliases(t tester, got connect.Platform) {
 	t.Helper()
 	seen := map[string]bool{got.Name: true}
 	for _, alias := range got.Aliases {
@@ -45,7 +44,7 @@ func testAliases(t *testing.T, got connect.Platform) {
 
 // testSettings tests that the provider accepts its own: what it was made with
 // works against the platform.
-func testSettings(t *testing.T, p connect.Provider) {
+func testSettings(t tester, p connect.Provider) {
 	t.Helper()
 	checker, ok := p.(connect.Checker)
 	if !ok {
@@ -56,7 +55,7 @@ func testSettings(t *testing.T, p connect.Provider) {
 	}
 }
 
-func testMethods(t *testing.T, p connect.Provider, methods []connect.Method) {
+func testMethods(t tester, p connect.Provider, methods []connect.Method) {
 	t.Helper()
 	_, oauth := p.(connect.OAuth)
 	_, credentials := p.(connect.Credentials)
@@ -82,7 +81,7 @@ func testMethods(t *testing.T, p connect.Provider, methods []connect.Method) {
 	}
 }
 
-func testFields(t *testing.T, m connect.Method) {
+func testFields(t tester, m connect.Method) {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, f := range m.Fields {
@@ -96,7 +95,7 @@ func testFields(t *testing.T, m connect.Method) {
 	}
 }
 
-func testKinds(t *testing.T, kinds []connect.Kind) {
+func testKinds(t tester, kinds []connect.Kind) {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, k := range kinds {
@@ -110,7 +109,7 @@ func testKinds(t *testing.T, kinds []connect.Kind) {
 	}
 }
 
-func testHosts(t *testing.T, got connect.Platform) {
+func testHosts(t tester, got connect.Platform) {
 	t.Helper()
 	for _, host := range got.Hosts {
 		if !hostName.MatchString(host) {
@@ -126,7 +125,7 @@ func testHosts(t *testing.T, got connect.Platform) {
 	}
 }
 
-func testBehaviour(t *testing.T, p connect.Provider, got connect.Platform) {
+func testBehaviour(t tester, p connect.Provider, got connect.Platform) {
 	t.Helper()
 	classes := []connect.RotationClass{connect.RotationStable, connect.RotationGrace, connect.RotationStrict}
 	_, refreshes := p.(connect.Refresher)
@@ -160,11 +159,12 @@ func testBehaviour(t *testing.T, p connect.Provider, got connect.Platform) {
 }
 
 // testConstant spoils one description and looks at the next.
-func testConstant(t *testing.T, p connect.Provider) {
+func testConstant(t tester, p connect.Provider) {
 	t.Helper()
 	spoiled := p.Platform()
 	if !reflect.DeepEqual(spoiled, p.Platform()) {
 		t.Error("Platform does not return the same each time")
+		return
 	}
 	before := fmt.Sprintf("%+v", spoiled)
 	for i := range spoiled.Methods {

@@ -33,6 +33,12 @@ func (g garbage) answer(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
+// head returns as much of the body as Classify gets.
+func (g garbage) head() []byte {
+	const most = 64 << 10 // bytes
+	return []byte(g.body[:min(len(g.body), most)])
+}
+
 const html = "<!DOCTYPE html><title>Sorry</title><p>" + canary
 
 // rubbish must never connect anybody, nor cost anybody a grant.

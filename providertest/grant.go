@@ -17,7 +17,7 @@ const (
 )
 
 // testCandidate tests what a provider offers.
-func (s *suite) testCandidate(t *testing.T, c connect.Candidate, tokens *connect.Tokens) {
+func (s *suite) testCandidate(t tester, c connect.Candidate, tokens *connect.Tokens) {
 	t.Helper()
 	known := false
 	for _, kind := range s.platform.Kinds {
@@ -38,7 +38,7 @@ func (s *suite) testCandidate(t *testing.T, c connect.Candidate, tokens *connect
 }
 
 // list walks all pages, and then meets rubbish.
-func (s *suite) list(t *testing.T, p connect.Lister) {
+func (s *suite) list(t tester, p connect.Lister) {
 	t.Helper()
 	t.Parallel()
 	tokens := s.tokens(t)
@@ -51,7 +51,7 @@ func (s *suite) list(t *testing.T, p connect.Lister) {
 	for cursor := ""; ; {
 		page, err := p.List(t.Context(), env, tokens, connect.ListRequest{Cursor: cursor})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("List: %v", err)
 		}
 		for _, c := range page.Candidates {
 			s.testCandidate(t, c, tokens)
@@ -72,7 +72,7 @@ func (s *suite) list(t *testing.T, p connect.Lister) {
 	}
 	for _, g := range rubbish() {
 		if _, err := p.List(t.Context(), s.env(s.spoiled(t, g.answer)), tokens, connect.ListRequest{}); err != nil {
-			t.Run(g.name, func(t *testing.T) { wantError(t, err, s.secretsOf(tokens)) })
+			t.Run(g.name, func(t tester) { wantError(t, err, s.secretsOf(tokens)) })
 		}
 	}
 	for _, req := range []connect.ListRequest{{Cursor: "not a cursor of this provider"}, {Parent: "not an id of this platform"}} {
@@ -82,7 +82,7 @@ func (s *suite) list(t *testing.T, p connect.Lister) {
 	}
 }
 
-func (s *suite) testCursor(t *testing.T, cursor string, tokens *connect.Tokens) {
+func (s *suite) testCursor(t tester, cursor string, tokens *connect.Tokens) {
 	t.Helper()
 	if len(cursor) > maxCursor {
 		t.Errorf("a cursor has %d bytes, want at most %d", len(cursor), maxCursor)
@@ -105,7 +105,7 @@ func decoded(cursor string) string {
 }
 
 // refresh meets everything that can go wrong before it refreshes once.
-func (s *suite) refresh(t *testing.T, p connect.Refresher) {
+func (s *suite) refresh(t tester, p connect.Refresher) {
 	t.Helper()
 	t.Parallel()
 	tokens := s.tokens(t)
@@ -114,7 +114,7 @@ func (s *suite) refresh(t *testing.T, p connect.Refresher) {
 	}
 	secrets := s.secretsOf(tokens)
 	key := []string{tokens.Refresh.Reveal()}
-	attempt := func(t *testing.T, f fault, classes ...connect.ErrorClass) {
+	attempt := func(t tester, f fault, classes ...connect.ErrorClass) {
 		t.Helper()
 		l := s.spoiledAt(t, key, f)
 		_, err := p.Refresh(t.Context(), s.env(l), tokens)
@@ -123,17 +123,17 @@ func (s *suite) refresh(t *testing.T, p connect.Refresher) {
 			t.Errorf("the refresh token was sent %d times, want at most once", l.count(key...))
 		}
 	}
-	t.Run("unreachable", func(t *testing.T) { attempt(t, failing(errNotSent), connect.ClassRetry) })
-	t.Run("lost", func(t *testing.T) { attempt(t, failing(errLost), connect.ClassUncertain) })
+	t.Run("unreachable", func(t tester) { attempt(t, failing(errNotSent), connect.ClassRetry) })
+	t.Run("lost", func(t tester) { attempt(t, failing(errLost), connect.ClassUncertain) })
 	for _, g := range rubbish() {
-		t.Run(g.name, func(t *testing.T) { attempt(t, g.answer) })
+		t.Run(g.name, func(t tester) { attempt(t, g.answer) })
 	}
-	t.Run("refreshed", func(t *testing.T) {
+	t.Run("refreshed", func(t tester) {
 		l := s.line(t, nil)
 		fresh, err := p.Refresh(t.Context(), s.env(l), tokens)
 		switch {
 		case err != nil:
-			t.Fatal(err)
+			t.Errorf("Refresh: %v", err)
 		case l.count(key...) != 1:
 			t.Errorf("the refresh token was sent %d times through Env.HTTP, want once", l.count(key...))
 		case fresh.Access.IsZero() && fresh.Private.IsZero():
@@ -147,16 +147,16 @@ func (s *suite) refresh(t *testing.T, p connect.Refresher) {
 }
 
 // revoke revokes what is known, what is revoked already, and what is unknown.
-func (s *suite) revoke(t *testing.T, p connect.Revoker) {
+func (s *suite) revoke(t tester, p connect.Revoker) {
 	t.Helper()
 	tokens := s.tokens(t)
 	secrets := s.secretsOf(tokens)
 	for _, g := range outages() {
-		t.Run(g.name, func(t *testing.T) {
+		t.Run(g.name, func(t tester) {
 			wantError(t, p.Revoke(t.Context(), s.env(s.spoiled(t, g.answer)), tokens), secrets)
 		})
 	}
-	t.Run("unreachable", func(t *testing.T) {
+	t.Run("unreachable", func(t tester) {
 		wantError(t, p.Revoke(t.Context(), s.env(s.spoiled(t, failing(errNotSent))), tokens), secrets, connect.ClassRetry)
 	})
 	for _, state := range []string{"living", "revoked"} {
@@ -189,7 +189,7 @@ func unlike(token connect.Secret) connect.Secret {
 }
 
 // sign tests that a request is authorized and otherwise left alone.
-func (s *suite) sign(t *testing.T, p connect.Signer) {
+func (s *suite) sign(t tester, p connect.Signer) {
 	t.Helper()
 	t.Parallel()
 	tokens := s.tokens(t)
@@ -199,11 +199,11 @@ func (s *suite) sign(t *testing.T, p connect.Signer) {
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/a%2Fb?c=1;d=%zz", unread{t})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("the base URL of the API: %v", err)
 	}
 	before := r.Clone(t.Context())
 	if err := p.Sign(s.env(s.line(t, nil)), tokens, r); err != nil {
-		t.Fatal(err)
+		t.Fatalf("Sign: %v", err)
 	}
 	if r.Method != before.Method || r.URL.Host != before.URL.Host || r.URL.EscapedPath() != before.URL.EscapedPath() {
 		t.Error("signing changes method or address")
@@ -221,20 +221,20 @@ func (s *suite) sign(t *testing.T, p connect.Signer) {
 }
 
 // unread is a body that must not be read.
-type unread struct{ t *testing.T }
+type unread struct{ tb testing.TB }
 
 // Read implements [io.Reader].
 func (u unread) Read([]byte) (int, error) {
-	u.t.Error("signing reads the body")
+	u.tb.Error("signing reads the body")
 	return 0, io.ErrUnexpectedEOF
 }
 
 // classify meets rubbish as a caller of the API would.
-func (s *suite) classify(t *testing.T, p connect.Classifier) {
+func (s *suite) classify(t tester, p connect.Classifier) {
 	t.Helper()
 	t.Parallel()
 	for _, g := range rubbish() {
-		if class, ok := p.Classify(g.status, http.Header{}, []byte(g.body)); ok && class == connect.ClassReconnect {
+		if class, ok := p.Classify(g.status, http.Header{}, g.head()); ok && class == connect.ClassReconnect {
 			t.Errorf("%s kills a grant", g.name)
 		}
 	}

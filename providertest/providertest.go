@@ -72,6 +72,28 @@ type Config struct {
 // Run runs the suite in subtests of t. It returns when they have ended.
 func Run(t *testing.T, cfg Config) {
 	t.Helper()
+	run(goTest{t}, cfg)
+}
+
+// tester is what the suite needs of [testing.T]. Its own tests put a recorder
+// in that place.
+type tester interface {
+	testing.TB
+	Parallel()
+	Run(name string, check func(t tester))
+}
+
+// goTest is the tester that go test gives.
+type goTest struct{ *testing.T }
+
+// Run implements tester.
+func (t goTest) Run(name string, check func(t tester)) {
+	t.Helper()
+	t.T.Run(name, func(t *testing.T) { check(goTest{t}) })
+}
+
+func run(t tester, cfg Config) {
+	t.Helper()
 	if cfg.Provider == nil || cfg.Platform == nil {
 		t.Fatal("providertest: Config.Provider and Config.Platform are required")
 	}
@@ -80,59 +102,67 @@ func Run(t *testing.T, cfg Config) {
 	}
 	platform := cfg.Provider.Platform()
 	cfg.RedirectURL = cmp.Or(cfg.RedirectURL, "https://app.example.com/connect/callback/"+platform.Name)
-	t.Run("description", func(t *testing.T) { testDescription(t, cfg.Provider) })
+	t.Run("description", func(t tester) { testDescription(t, cfg.Provider) })
 	for _, method := range platform.Methods {
 		s := &suite{Config: cfg, platform: platform, method: method}
-		t.Run(method.ID, s.run)
+		switch method.Type {
+		case connect.MethodOAuth:
+			s.oauth, _ = cfg.Provider.(connect.OAuth)
+		case connect.MethodCredentials:
+			s.login, _ = cfg.Provider.(connect.Credentials)
+		}
+		if s.oauth != nil || s.login != nil { // otherwise the test of the description fails
+			t.Run(method.ID, s.run)
+		}
 	}
 }
 
-// suite tests one method.
+// suite tests one method. Of oauth and login, one is nil.
 type suite struct {
 	Config
 
 	platform connect.Platform
 	method   connect.Method
+	oauth    connect.OAuth
+	login    connect.Credentials
 }
 
-func (s *suite) run(t *testing.T) {
+func (s *suite) run(t tester) {
 	switch {
-	case s.method.Type == connect.MethodOAuth && s.Consent == nil:
+	case s.oauth != nil && s.Consent == nil:
 		t.Fatal("providertest: Config.Consent is required for an OAuth method")
-	case s.method.Type == connect.MethodCredentials && s.Login == nil:
+	case s.login != nil && s.Login == nil:
 		t.Fatal("providertest: Config.Login is required for a credentials method")
-	case s.method.Type == connect.MethodOAuth:
-		s.begin(t)
-		if p, ok := s.Provider.(connect.Refuser); ok {
-			t.Run("refused", func(t *testing.T) { s.refused(t, p) })
-		}
+	case s.login != nil:
+		t.Run("malformed", s.malformed)
 	default:
-		if p, ok := s.Provider.(connect.Credentials); ok {
-			t.Run("malformed", func(t *testing.T) { s.malformed(t, p) })
+		t.Run("begin", s.begin)
+		if p, ok := s.Provider.(connect.Refuser); ok {
+			t.Run("refused", func(t tester) { s.refused(t, p) })
 		}
 	}
 	// A group, which ends before anything is revoked: that may reach all that
 	// the person gave.
-	t.Run("grant", func(t *testing.T) {
+	t.Run("grant", func(t tester) {
 		t.Run("connect", s.connect)
 		t.Run("connect fails", s.connectFails)
 		t.Run("deadline", s.deadline)
 		t.Run("concurrent use", s.concurrent)
 		if p, ok := s.Provider.(connect.Lister); ok {
-			t.Run("list", func(t *testing.T) { s.list(t, p) })
+			t.Run("list", func(t tester) { s.list(t, p) })
 		}
 		if p, ok := s.Provider.(connect.Refresher); ok {
-			t.Run("refresh", func(t *testing.T) { s.refresh(t, p) })
+			t.Run("refresh", func(t tester) { s.refresh(t, p) })
 		}
 		if p, ok := s.Provider.(connect.Signer); ok {
-			t.Run("sign", func(t *testing.T) { s.sign(t, p) })
+			t.Run("sign", func(t tester) { s.sign(t, p) })
 		}
 		if p, ok := s.Provider.(connect.Classifier); ok {
-			t.Run("classify", func(t *testing.T) { s.classify(t, p) })
+			t.Run("classify", func(t tester) { s.classify(t, p) })
 		}
 	})
 	if p, ok := s.Provider.(connect.Revoker); ok {
-		t.Run("revoke", func(t *testing.T) { s.revoke(t, p) })
+		t.Run("revoke", func(t tester) { s.revoke(t, p) })
 	}
 }
 
@@ -161,36 +191,42 @@ type attempt struct {
 	secrets []string // what must be in no error
 }
 
-func (s *suite) attempt(t *testing.T) attempt {
+func (s *suite) attempt(t tester) attempt {
 	t.Helper()
-	a := attempt{}
-	if s.method.Type == connect.MethodOAuth {
+	var a attempt
+	if s.oauth != nil {
 		a = s.consent(t)
 	} else {
-		a.finish = func(ctx context.Context, env connect.Env) (*connect.Tokens, error) {
-			p, _ := s.Provider.(connect.Credentials)
-			return p.Login(ctx, env, connect.LoginRequest{Method: s.method.ID, Values: maps.Clone(s.Login)})
-		}
-		for _, field := range s.method.Fields {
-			if field.Secret {
-				a.key = append(a.key, s.Login[field.Name].Reveal())
-			}
-		}
-		a.secrets = slices.Clone(a.key)
+		a = s.typed()
 	}
 	a.secrets = append(a.secrets, s.platform.Client.Secret.Reveal(), canary)
 	return a
 }
 
-// consent begins and lets the person allow.
-func (s *suite) consent(t *testing.T) attempt {
-	t.Helper()
-	p, ok := s.Provider.(connect.OAuth)
-	if !ok {
-		t.Fatal("the provider has an OAuth method and does not implement connect.OAuth")
+// typed fills the form in.
+func (s *suite) typed() attempt {
+	a := attempt{finish: func(ctx context.Context, env connect.Env) (*connect.Tokens, error) {
+		return s.login.Login(ctx, env, connect.LoginRequest{Method: s.method.ID, Values: maps.Clone(s.Login)})
+	}}
+	for _, field := range s.method.Fields {
+		if field.Secret {
+			a.secrets = append(a.secrets, s.Login[field.Name].Reveal())
+		}
 	}
+	a.key = slices.Clone(a.secrets)
+	if len(a.key) == 0 { // which the test of the description notices
+		for _, value := range s.Login {
+			a.key = append(a.key, value.Reveal())
+		}
+	}
+	return a
+}
+
+// consent begins and lets the person allow.
+func (s *suite) consent(t tester) attempt {
+	t.Helper()
 	req := s.authRequest()
-	auth, err := p.Begin(t.Context(), s.env(s.line(t, nil)), req)
+	auth, err := s.oauth.Begin(t.Context(), s.env(s.line(t, nil)), req)
 	if err != nil {
 		t.Fatalf("Begin: %v", err)
 	}
@@ -204,7 +240,7 @@ func (s *suite) consent(t *testing.T) attempt {
 		key:     []string{code},
 		secrets: []string{code, req.Verifier.Reveal()},
 		finish: func(ctx context.Context, env connect.Env) (*connect.Tokens, error) {
-			return p.Exchange(ctx, env, connect.AuthResponse{
+			return s.oauth.Exchange(ctx, env, connect.AuthResponse{
 				Method: s.method.ID, Query: query, Verifier: req.Verifier, Scopes: req.Scopes, Private: auth.Private,
 			})
 		},
@@ -230,7 +266,7 @@ func random(n int) string {
 }
 
 // tokens connects and returns the result.
-func (s *suite) tokens(t *testing.T) *connect.Tokens {
+func (s *suite) tokens(t tester) *connect.Tokens {
 	t.Helper()
 	tokens, err := s.attempt(t).finish(t.Context(), s.env(s.line(t, nil)))
 	if err != nil {

@@ -1,23 +1,28 @@
-package providertest_test
+package providertest
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providers/bluesky"
 	"github.com/seed944197df/connect/providers/facebook"
 	"github.com/seed944197df/connect/providers/x"
-	"github.com/seed944197df/connect/providertest"
 	"github.com/seed944197df/connect/sandbox"
 )
 
@@ -26,31 +31,42 @@ const (
 	secret = "canary-secret-of-the-client"
 )
 
+func newX() *x.Provider {
+	return x.New(x.Options{ClientID: id, ClientSecret: connect.NewSecret(secret)})
+}
+
+func newFacebook() *facebook.Provider {
+	return facebook.New(facebook.Options{AppID: id, AppSecret: connect.NewSecret(secret)})
+}
+
 // config returns one in which provider, of the platform, is played against the
 // sandbox.
-func config(t *testing.T, platform string, provider connect.Provider) providertest.Config {
+func config(t *testing.T, provider connect.Provider) Config {
 	t.Helper()
+	platform := strings.ToLower(provider.Platform().Name)
 	if platform == "bluesky" {
 		return credentials(t, provider)
 	}
+	redirectURL := "https://app.example.com/connect/callback/" + platform
 	handler, err := sandbox.New(sandbox.Options{Clients: map[string]sandbox.Client{
-		platform: {ID: id, Secret: secret, RedirectURIs: []string{"https://app.example.com/connect/callback/" + platform}},
+		platform: {ID: id, Secret: secret, RedirectURIs: []string{redirectURL}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	persona := map[string]string{"x": "bakery", "facebook": "dana"}[platform]
-	transport := providertest.FromHandler(handler)
-	return providertest.Config{
-		Provider: provider,
-		Platform: transport,
-		Consent:  providertest.PostConsent(transport, url.Values{"decision": {"allow"}, "persona": {persona}}),
+	transport := FromHandler(handler)
+	return Config{
+		Provider:    provider,
+		Platform:    transport,
+		Consent:     PostConsent(transport, url.Values{"decision": {"allow"}, "persona": {persona}}),
+		RedirectURL: redirectURL,
 	}
 }
 
 // credentials returns one for Bluesky, whose people type an app password that
 // the sandbox shows on its first page.
-func credentials(t *testing.T, provider connect.Provider) providertest.Config {
+func credentials(t *testing.T, provider connect.Provider) Config {
 	t.Helper()
 	handler, err := sandbox.New(sandbox.Options{})
 	if err != nil {
@@ -68,9 +84,9 @@ func credentials(t *testing.T, provider connect.Provider) providertest.Config {
 	if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || page.Bluesky.AppPassword == "" {
 		t.Fatalf("the sandbox shows no app password: %v", err)
 	}
-	return providertest.Config{
+	return Config{
 		Provider: provider,
-		Platform: providertest.FromHandler(handler),
+		Platform: FromHandler(handler),
 		Hosts:    []string{"pds.sandbox.test"},
 		Login: map[string]connect.Secret{
 			"identifier":   connect.NewSecret("ada.sandbox.test"),
@@ -79,78 +95,116 @@ func credentials(t *testing.T, provider connect.Provider) providertest.Config {
 	}
 }
 
-func newX() *x.Provider {
-	return x.New(x.Options{ClientID: id, ClientSecret: connect.NewSecret(secret)})
+func sound() []connect.Provider {
+	return []connect.Provider{newX(), newFacebook(), bluesky.New(nil)}
 }
 
-func newFacebook() *facebook.Provider {
-	return facebook.New(facebook.Options{AppID: id, AppSecret: connect.NewSecret(secret)})
-}
-
-const flawsVariable = "PROVIDERTEST_FLAWS"
-
-// TestFlaws is run by TestSuiteNoticesFlaws in a process of its own, where it
-// must fail.
-func TestFlaws(t *testing.T) {
+func TestSuiteAcceptsProviders(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(flawsVariable) == "" {
-		t.Skip("TestSuiteNoticesFlaws runs this")
-	}
-	for name, flaw := range flaws() {
-		t.Run(name, func(t *testing.T) {
+	for _, provider := range sound() {
+		t.Run(provider.Platform().Name, func(t *testing.T) {
 			t.Parallel()
-			providertest.Run(t, config(t, flaw.platform, flaw.provider))
+			Run(t, config(t, provider))
 		})
 	}
 }
 
-func TestSuiteNoticesFlaws(t *testing.T) {
+// Each flaw makes the suite say exactly what is wrong, and nothing else.
+func TestFlawIsFoundAndNothingElse(t *testing.T) {
 	t.Parallel()
-	byPart := map[string][]string{}
-	for name, flaw := range flaws() {
-		byPart[flaw.caught] = append(byPart[flaw.caught], strings.ReplaceAll(name, " ", "_"))
-	}
-	for part, names := range byPart {
-		t.Run(part, func(t *testing.T) {
+	for _, flaw := range flaws() {
+		t.Run(flaw.broken, func(t *testing.T) {
 			t.Parallel()
-			output := runFlaws(t, names, part)
-			for _, name := range names {
-				if !strings.Contains(output, "--- FAIL: TestFlaws/"+name+"/"+part+" ") {
-					t.Errorf("the flaw %q is not noticed", name)
-				}
+			found := record(t, flaw.config(t)).findings
+			got := slices.Sorted(maps.Keys(found))
+			slices.Sort(flaw.findings)
+			if diff := cmp.Diff(flaw.findings, got); diff != "" {
+				t.Errorf("findings (-want +got):\n%s\nin full: %q", diff, found)
 			}
 		})
 	}
 }
 
-// runFlaws runs one part of the suite on flawed providers and returns what it
-// printed.
-func runFlaws(t *testing.T, names []string, part string) string {
-	t.Helper()
-	pattern := "^TestFlaws$/^(" + strings.Join(names, "|") + ")$/^" + strings.ReplaceAll(part, "/", "$/^") + "$"
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=2m")
-	cmd.Env = append(os.Environ(), flawsVariable+"=1")
-	output, err := cmd.CombinedOutput()
-	if _, failed := errors.AsType[*exec.ExitError](err); !failed {
-		t.Fatalf("the flawed providers end with %v, want a failure", err)
+// A check that no flaw fails may as well not be there.
+func TestEveryCheckHasAFlaw(t *testing.T) {
+	t.Parallel()
+	failed := map[string]bool{}
+	for _, flaw := range flaws() {
+		for _, finding := range flaw.findings {
+			check, _, _ := strings.Cut(finding, ": ")
+			failed[withoutMethod(check)] = true
+		}
 	}
-	return string(output)
+	for _, provider := range sound() {
+		for check, last := range record(t, config(t, provider)).checks {
+			if last && !failed[withoutMethod(check)] {
+				t.Errorf("no flaw fails the check %q", check)
+			}
+		}
+	}
 }
 
-func TestSuiteAcceptsProviders(t *testing.T) {
+func TestEverySentenceHasAFlaw(t *testing.T) {
 	t.Parallel()
-	for _, provider := range []connect.Provider{newX(), newFacebook(), bluesky.New(nil)} {
-		platform := provider.Platform().Name
-		t.Run(platform, func(t *testing.T) {
-			t.Parallel()
-			providertest.Run(t, config(t, platform, provider))
+	said := map[string]bool{}
+	for _, flaw := range flaws() {
+		for _, finding := range flaw.findings {
+			_, sentence, _ := strings.Cut(finding, ": ")
+			said[sentence] = true
+		}
+	}
+	for _, sentence := range sentences(t) {
+		if !said[sentence] {
+			t.Errorf("no flaw makes the suite say %q", sentence)
+		}
+	}
+}
+
+// sentences returns what the suite can say: the first argument of each Error,
+// Errorf, Fatal and Fatalf in its source.
+func sentences(t *testing.T) []string {
+	t.Helper()
+	var list []string
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			method, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok || !slices.Contains([]string{"Error", "Errorf", "Fatal", "Fatalf"}, method.Sel.Name) || len(call.Args) == 0 {
+				return true
+			}
+			literal, ok := call.Args[0].(*ast.BasicLit)
+			if !ok {
+				t.Errorf("%s says something that is not written there", name)
+				return true
+			}
+			sentence, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, sentence)
+			return true
 		})
 	}
+	return list
 }
 
 func TestFromHandlerPassesTheRequest(t *testing.T) {
 	t.Parallel()
-	transport := providertest.FromHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	transport := FromHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/cut.example/" {
 			panic(http.ErrAbortHandler)
 		}

@@ -195,12 +195,12 @@ func PostConsent(platform http.RoundTripper, form url.Values) func(testing.TB, s
 		tb.Helper()
 		r, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, authorizationURL, strings.NewReader(form.Encode()))
 		if err != nil {
-			tb.Fatal(err)
+			tb.Fatalf("the authorization URL: %v", err)
 		}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		resp, err := platform.RoundTrip(r)
 		if err != nil {
-			tb.Fatal(err)
+			tb.Fatalf("the consent page: %v", err)
 		}
 		defer resp.Body.Close()
 		location, err := resp.Location()

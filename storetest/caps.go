@@ -14,6 +14,7 @@ func capTests() []test {
 		{"OpenPerUser counts the open flows of tenant and user", capPerUser},
 		{"OpenPerTenant counts the open flows of the tenant", capPerTenant},
 		{"Recent counts the flows within the window, open or not", capRecent},
+		{"an age is measured with the store's clock, not the caller's", capClock},
 		{"zero means no bound", capZero},
 		{"the count and the write are one step", capRace},
 	}
@@ -79,6 +80,15 @@ func capRecent(s *state) {
 	s.advance(31 * time.Second) // the first is now out of the window
 	s.ok(s.CreateFlow(ctx, like(2, func(f *connect.Flow) { f.CreatedAt = s.now() }), caps))
 	s.refused(newFlow(8), caps)
+}
+
+func capClock(s *state) {
+	caps := connect.FlowCaps{Recent: 1, Window: time.Minute}
+	s.create(newFlow(0))
+	s.advance(time.Minute - time.Second)
+	s.refused(like(1, func(f *connect.Flow) { f.CreatedAt = epoch.Add(time.Hour) }), caps)
+	s.advance(time.Minute)
+	s.ok(s.CreateFlow(s.Context(), newFlow(1), caps))
 }
 
 func capZero(s *state) {

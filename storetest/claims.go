@@ -17,9 +17,12 @@ func claimTests() []test {
 		{"a held grant is not given away before its lease has run out", claimHeld},
 		{"a claim of one grant does not wait until it is due", claimNotDue},
 		{"a claim of many gets what is due, at most N", claimDue},
+		{"what is due longest comes first", claimLongestDue},
+		{"a claim of many for one tenant gets that tenant's only", claimDueOfTenant},
 		{"a prior of sent, uncertain or revoking survives a lost claim", claimKeepsPrior},
 		{"of concurrent claims for one grant one gets it", claimRace},
 		{"of concurrent claims for many no grant goes out twice", claimManyRace},
+		{"MarkSent finds by id and by key", sentByKey},
 		{"MarkSent returns only what the attempt holds", sentHolders},
 		{"a lease that has run out holds nothing", sentTooLate},
 		{"an empty attempt holds nothing", sentByNobody},
@@ -165,6 +168,40 @@ func claimDue(s *state) {
 	s.equal("none of many", claimDue(), map[string]connect.GrantStatus{})
 }
 
+// claimMany returns the ids of the grants that claim gets.
+func (s *state) claimMany(claim connect.GrantClaim) []string {
+	s.Helper()
+	var ids []string
+	for _, g := range must[[]connect.ClaimedGrant](s)(s.ClaimGrants(s.Context(), claim)) {
+		ids = append(ids, g.ID)
+	}
+	return ids
+}
+
+func claimLongestDue(s *state) {
+	for i, due := range []*time.Time{in(3 * time.Minute), in(time.Minute), in(4 * time.Minute), in(2 * time.Minute)} {
+		c := newCommit(i)
+		c.Grant.DueAt = due
+		s.commit(c)
+	}
+	s.advance(time.Hour)
+	claim := connect.GrantClaim{N: 2, Attempt: "attempt-1", Lease: time.Minute}
+	s.equal("first claim", s.claimMany(claim), []string{"grant-1", "grant-3"})
+	s.equal("second claim", s.claimMany(claim), []string{"grant-0", "grant-2"})
+}
+
+func claimDueOfTenant(s *state) {
+	s.commit(newCommit(1))
+	c := newCommit(2)
+	c.Flow.Tenant, c.Grant.Tenant, c.Accounts[0].Tenant = "tenant-2", "tenant-2", "tenant-2"
+	s.commit(c)
+	s.advance(time.Hour)
+	claim := connect.GrantClaim{Tenant: "tenant-2", N: 9, Attempt: "attempt-1", Lease: time.Minute}
+	s.equal("grants of one tenant", s.claimMany(claim), []string{"grant-2"})
+	claim.Tenant = ""
+	s.equal("the rest", s.claimMany(claim), []string{"grant-1"})
+}
+
 func claimKeepsPrior(s *state) {
 	for i, status := range []connect.GrantStatus{connect.GrantSent, connect.GrantUncertain, connect.GrantRevoking} {
 		c := newCommit(i)
@@ -223,6 +260,15 @@ func claimManyRace(s *state) {
 	}
 	if len(seen) != grants {
 		s.Errorf("%d grants were claimed, want %d", len(seen), grants)
+	}
+}
+
+func sentByKey(s *state) {
+	s.commit(newCommit(1))
+	s.claim(1, "attempt-1")
+	for _, keys := range [][]connect.GrantKey{grantKeys(1), {newGrant(1).Key()}} {
+		got := must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", keys))
+		s.equal("marked grants", got, keys)
 	}
 }
 

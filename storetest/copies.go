@@ -14,6 +14,7 @@ func copyTests() []test {
 		{"grants", copyGrants},
 		{"clients", copyClients},
 		{"events", copyEvents},
+		{"what a method is passed stays as it was", copyPassed},
 	}
 }
 
@@ -199,4 +200,29 @@ func copyEvents(s *state) {
 		scribble(e.Data)
 	}
 	s.equal("after ClaimEvents", s.events(), []connect.Event{want})
+}
+
+func copyPassed(s *state) {
+	s.create(newFlow(1))
+	passed := newCommit(1)
+	must[connect.Flow](s)(s.CommitFlow(s.Context(), passed))
+	s.equal("commit", passed, newCommit(1))
+
+	next, event := newAccount(1), []connect.Event{newEvent(2, "account-1")}
+	next.Version = 2
+	want := next
+	s.ok(s.WriteAccount(s.Context(), next, event))
+	s.equal("account", next, want)
+	s.equal("event", event, []connect.Event{newEvent(2, "account-1")})
+
+	s.claim(1, "attempt-1")
+	keys := grantKeys(9, 1)
+	must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", keys))
+	s.equal("keys", keys, grantKeys(9, 1))
+
+	st, events := settlement("attempt-1", 1), []connect.Event{newEvent(3, "")}
+	st.AccountStatus, st.Events = connect.AccountTokenExpired, events
+	s.settle(st)
+	s.equal("tokens", st.Tokens, settlement("", 1).Tokens)
+	s.equal("events of a settlement", events, []connect.Event{newEvent(3, "")})
 }

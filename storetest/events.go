@@ -12,6 +12,7 @@ func eventTests() []test {
 		{"ListEvents returns the oldest first, in pages", eventPages},
 		{"a malformed cursor is ErrNotFound", eventCursor},
 		{"no data stays no data", eventNoData},
+		{"a change whose event cannot be written does not happen", eventTaken},
 		{"ClaimEvents claims at most n, the oldest of each account first", eventClaim},
 		{"an event waits for the earlier ones of its account", eventOrder},
 		{"events without an account wait for none", eventUnordered},
@@ -92,6 +93,27 @@ func eventNoData(s *state) {
 	s.commit(c)
 	c.Events[0].Sequence = 1
 	s.equal("events", s.events(), c.Events)
+}
+
+func eventTaken(s *state) {
+	s.connected(1)
+	s.claim(1, "attempt-1")
+	twins := []connect.Event{newEvent(9, "account-1"), newEvent(9, "account-1")}
+	next := newAccount(1)
+	next.Version = 2
+	st := settlement("attempt-1", 1)
+	st.AccountStatus, st.Events = connect.AccountTokenExpired, twins
+	check := s.unchanged(tenant)
+	_, released := s.ReleaseAccount(s.Context(), tenant, "account-1", twins)
+	_, settled := s.SettleGrant(s.Context(), st)
+	for name, err := range map[string]error{
+		"WriteAccount": s.WriteAccount(s.Context(), next, twins), "ReleaseAccount": released, "SettleGrant": settled,
+	} {
+		if err == nil {
+			s.Errorf("%s wrote two events with one id", name)
+		}
+	}
+	check()
 }
 
 func eventClaim(s *state) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,8 +51,8 @@ func createRefusesTwins(s *state) {
 	} {
 		twin := newFlow(3)
 		change(&twin)
-		if err := s.CreateFlow(ctx, twin, connect.FlowCaps{}); err == nil {
-			s.Errorf("%s: a second flow with the same was stored", name)
+		if err := s.CreateFlow(ctx, twin, connect.FlowCaps{}); !errors.Is(err, connect.ErrConflict) {
+			s.Errorf("%s: a second flow with the same meets %v, want %v", name, err, connect.ErrConflict)
 		}
 	}
 	check()

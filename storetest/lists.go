@@ -10,6 +10,8 @@ import (
 func listTests() []test {
 	return []test{
 		{"ListAccounts returns the newest first, in pages", listPages},
+		{"of the same moment, the larger id comes first", listTies},
+		{"the last page has no cursor", listEnds},
 		{"a page after a cursor is not moved by newer accounts", listStable},
 		{"ListAccounts filters by each field", listFilters},
 		{"tombstones are listed only where they are asked for", listTombstones},
@@ -17,8 +19,7 @@ func listTests() []test {
 	}
 }
 
-// listed stores seven accounts, some of them at the same moment, and returns
-// their ids, newest first where the moments differ.
+// listed stores seven accounts, some of them at the same moment.
 func (s *state) listed() {
 	s.Helper()
 	c := newCommit(1)
@@ -68,19 +69,39 @@ func listPages(s *state) {
 	}
 }
 
+func listTies(s *state) {
+	s.listed()
+	var ids []string
+	for _, a := range s.pages(100) {
+		ids = append(ids, a.ID)
+	}
+	s.equal("ids", ids, []string{"account-7", "account-2", "account-5", "account-4", "account-3", "account-6", "account-1"})
+}
+
+func listEnds(s *state) {
+	s.connected(2)
+	for n, more := range map[int]bool{1: true, 2: false, 3: false} {
+		_, next, err := s.ListAccounts(s.Context(), tenant, connect.AccountFilter{}, connect.Page{Limit: n})
+		s.ok(err)
+		if (next != "") != more {
+			s.Errorf("a page of %d of 2 accounts has the cursor %q", n, next)
+		}
+	}
+}
+
 func listStable(s *state) {
 	s.listed()
 	whole := s.pages(100)
-	first, next, err := s.ListAccounts(s.Context(), tenant, connect.AccountFilter{}, connect.Page{Limit: 3})
+	first, next, err := s.ListAccounts(s.Context(), tenant, connect.AccountFilter{}, connect.Page{Limit: 2})
 	s.ok(err)
-	s.equal("first page", first, whole[:3])
+	s.equal("first page", first, whole[:2])
 	c := newCommit(2)
 	c.Accounts[0] = newAccount(9)
 	c.Accounts[0].ConnectedAt = epoch.Add(time.Hour)
 	s.commit(c)
 	rest, _, err := s.ListAccounts(s.Context(), tenant, connect.AccountFilter{}, connect.Page{Limit: 100, Cursor: next})
 	s.ok(err)
-	s.equal("the rest", rest, whole[3:])
+	s.equal("the rest", rest, whole[2:])
 }
 
 func listFilters(s *state) {

@@ -81,9 +81,8 @@ func moveKeepsHandlesApart(s *state) {
 	s.create(newFlow(2))
 	check := s.unchanged(tenant)
 	next := like(2, func(f *connect.Flow) { f.Session = handle("session") })
-	if _, err := s.MoveFlow(s.Context(), connect.FlowStarted, next); err == nil {
-		s.Error("two flows have the same session")
-	}
+	_, err := s.MoveFlow(s.Context(), connect.FlowStarted, next)
+	s.wantError(err, connect.ErrConflict)
 	check()
 }
 

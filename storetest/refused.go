@@ -10,6 +10,7 @@ func refusedCommitTests() []test {
 	tests := []test{
 		{"a repeated commit returns the outcome and ErrConflict", repeatedCommit},
 		{"ErrConflict changes nothing", conflictingCommit},
+		{"an event whose id is taken is ErrConflict and changes nothing", takenEventCommit},
 		{"ErrBusy changes nothing", busyCommit},
 		{"accounts that join a claimed subject's grant are ErrBusy", busyJoin},
 		{"a failing account in the middle undoes the whole", failingAccount},
@@ -33,10 +34,12 @@ func conflictingCommit(s *state) {
 	s.connected(1)
 	c := successor()
 	s.create(newFlow(2))
+	s.create(like(3, func(f *connect.Flow) { f.Session = handle("session") }))
 	check := s.unchanged(tenant)
 	for name, change := range map[string]func(c *connect.Commit){
-		"status":  func(c *connect.Commit) { c.From = connect.FlowPending },
-		"version": func(c *connect.Commit) { c.Flow.Version = 2 },
+		"status":       func(c *connect.Commit) { c.From = connect.FlowPending },
+		"version":      func(c *connect.Commit) { c.Flow.Version = 2 },
+		"taken handle": func(c *connect.Commit) { c.Flow.Session = handle("session") },
 	} {
 		try := c
 		change(&try)
@@ -46,6 +49,19 @@ func conflictingCommit(s *state) {
 	}
 	check()
 	must[connect.Flow](s)(s.CommitFlow(s.Context(), c)) // the rest of it was right
+}
+
+func takenEventCommit(s *state) {
+	s.connected(1)
+	s.create(newFlow(2))
+	check := s.unchanged(tenant)
+	c := successor()
+	c.Events = append(c.Events, newEvent(1, "account-1"))
+	got, err := s.CommitFlow(s.Context(), c)
+	s.wantError(err, connect.ErrConflict)
+	s.equal("returned flow", got, newFlow(2))
+	check()
+	must[connect.Flow](s)(s.CommitFlow(s.Context(), successor())) // with its own events alone it is taken
 }
 
 // staleCommits are ways to spoil the commit of successor.

@@ -12,7 +12,7 @@ func releaseTests() []test {
 		{"the grant lives while an account is on it", releaseNotLast},
 		{"the last account out marks the grant for revocation", releaseLast},
 		{"the grant is taken from whoever held it", releaseTakesClaim},
-		{"a dead grant stays dead", releaseDead},
+		{"a grant without tokens is left as it is", releaseWithoutTokens},
 		{"releasing a tombstone changes nothing and returns it", releaseTwice},
 		{"an account without a stored grant can be released", releaseWithoutGrant},
 		{"an unknown account is ErrNotFound", releaseUnknown},
@@ -87,18 +87,19 @@ func releaseTakesClaim(s *state) {
 	s.equal("prior", s.claim(1, "attempt-2").Prior, connect.GrantRevoking)
 }
 
-func releaseDead(s *state) {
-	s.connected(1)
-	s.claim(1, "attempt-1")
-	st := settlement("attempt-1", 1)
-	st.Status, st.Reason, st.Tokens, st.Wipe = connect.GrantDead, connect.CodeReauthRequired, nil, true
-	dead := must[connect.Grant](s)(s.SettleGrant(s.Context(), st))
-	got := s.release("account-1")
-	if got.Last {
-		s.Error("a dead grant is said to be revoked")
+func releaseWithoutTokens(s *state) {
+	for i, status := range []connect.GrantStatus{connect.GrantDead, connect.GrantActive} {
+		c := newCommit(i)
+		c.Grant.Status, c.Grant.Sealed = status, nil
+		s.commit(c)
+		before := s.grant(i)
+		got := s.release(c.Accounts[0].ID)
+		if got.Last {
+			s.Errorf("the grant is %s and without tokens, and said to be revoked", status)
+		}
+		s.equal("returned grant", got.Grant, before)
+		s.equal("stored grant", s.grant(i), before)
 	}
-	s.equal("returned grant", got.Grant, dead)
-	s.equal("stored grant", s.grant(1), dead)
 }
 
 func releaseTwice(s *state) {

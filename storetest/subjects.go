@@ -12,6 +12,7 @@ func subjectTests() []test {
 	return []test{
 		{"ClaimSubject counts the live accounts of all tenants", subjectCounts},
 		{"one attempt holds a subject until its lease has run out", subjectHeld},
+		{"the attempt that holds a subject may claim it again", subjectAgain},
 		{"ReleaseSubject ends only the attempt's own claim", subjectRelease},
 		{"of concurrent claims exactly one succeeds", subjectRace},
 		{"a claim and a commit cannot both succeed", subjectCommitRace},
@@ -50,6 +51,12 @@ func subjectHeld(s *state) {
 	s.advance(time.Second)
 	s.ok(s.claimSubject("attempt-2"))
 	s.wantError(s.claimSubject("attempt-1"), connect.ErrBusy)
+}
+
+func subjectAgain(s *state) {
+	s.ok(s.claimSubject("attempt-1"))
+	s.ok(s.claimSubject("attempt-1"))
+	s.wantError(s.claimSubject("attempt-2"), connect.ErrBusy)
 }
 
 func subjectRelease(s *state) {

@@ -41,6 +41,10 @@ func (s *state) twoTenants() {
 	}
 }
 
+// strangers are tenants that have no rows, but that a careless comparison takes
+// for one that has.
+func strangers() []string { return []string{"", "abcd", "%", "ABCDEF"} }
+
 // notFound checks that no key of the short tenant, or of none, reaches a row
 // of the long one.
 func (s *state) notFound(what string, err error) {
@@ -55,7 +59,7 @@ func (s *state) notFound(what string, err error) {
 func tenantFlows(s *state) {
 	s.twoTenants()
 	check := s.unchanged(long)
-	for _, name := range []string{short, "", "abcd", "%", "ABCDEF"} {
+	for _, name := range append(strangers(), short) {
 		for what, key := range map[string]connect.FlowKey{
 			"session": {Tenant: name, Session: handle("session " + long)},
 			"ticket":  {Tenant: name, Ticket: handle("ticket " + long)},
@@ -83,7 +87,7 @@ func tenantAccounts(s *state) {
 	if !released.Last {
 		s.Error("another tenant's account keeps the grant alive")
 	}
-	for _, name := range []string{"abcd", "", "%"} {
+	for _, name := range strangers() {
 		_, err := s.ReadAccount(s.Context(), connect.AccountKey{Tenant: name, ID: "account-1"})
 		s.notFound("ReadAccount", err)
 		_, err = s.ReadAccount(s.Context(), tenantAccount(name, 1).Key())
@@ -115,7 +119,7 @@ func tenantGrants(s *state) {
 	st.Tenant = short
 	st.AccountStatus = connect.AccountTokenExpired
 	s.settle(st)
-	for _, name := range []string{"abcd", "", "%"} {
+	for _, name := range strangers() {
 		key.Tenant, claim.Tenant, st.Tenant = name, name, name
 		_, err := s.ReadGrant(s.Context(), key)
 		s.notFound("ReadGrant", err)
@@ -137,14 +141,19 @@ func tenantClients(s *state) {
 	other := newClient("own")
 	other.Tenant = long
 	s.equal("other client", s.client(long, "own"), other)
-	_, err := s.ReadClient(s.Context(), "abcd", "facebook", "own")
-	s.notFound("ReadClient", err)
+	for _, name := range strangers() {
+		_, err := s.ReadClient(s.Context(), name, "facebook", "own")
+		s.notFound("ReadClient", err)
+	}
 }
 
 func tenantEvents(s *state) {
 	s.twoTenants()
-	for name, want := range map[string][]string{short: {"event of abc"}, long: {"event of abcdef"}, "abcd": nil, "": nil} {
-		var got []string
+	for _, name := range append(strangers(), short, long) {
+		var got, want []string
+		if name == short || name == long {
+			want = []string{"event of " + name}
+		}
 		for _, e := range s.read(name).Events {
 			got = append(got, e.ID)
 			if e.Sequence != 1 {
