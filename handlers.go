@@ -47,18 +47,24 @@ func (c *Connector) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Security: the mux would redirect a path that is not clean, and take a
 		// code along in the query.
-		if !strings.HasPrefix(r.URL.Path, c.base.Path+"/") {
+		if !strings.HasPrefix(r.URL.EscapedPath(), c.base.Path+"/") {
 			c.cfg.Logger.Warn("a request is not below Config.BaseURL's path: mount Handler there, without http.StripPrefix", "path", c.base.Path)
 			c.noRoute(w, r)
 			return
 		}
-		if clean := path.Clean(r.URL.Path); clean != r.URL.Path && clean+"/" != r.URL.Path {
+		if !isClean(r.URL.Path) {
 			c.noRoute(w, r)
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		stripped.ServeHTTP(w, r)
 	})
+}
+
+// isClean reports whether a mux serves p as it is: others it redirects.
+func isClean(p string) bool {
+	clean := path.Clean(p)
+	return clean == p || clean+"/" == p
 }
 
 func (c *Connector) toConnectPage(w http.ResponseWriter, _ *http.Request) { seeOther(w, c.url("/ui/")) }

@@ -32,11 +32,17 @@ func (c *Connector) PagesHandler() http.Handler {
 	})
 	mounted := http.StripPrefix(c.base.Path, mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, c.base.Path+"/ui/") {
+		escaped := r.URL.EscapedPath()
+		switch {
+		case !isClean(r.URL.Path):
+			c.noRoute(w, r) // the mux would redirect, and take a session along in the path
+		case strings.HasPrefix(escaped, c.base.Path+"/ui/"):
 			mounted.ServeHTTP(w, r)
-			return
+		case strings.HasPrefix(escaped, "/ui/"):
+			mux.ServeHTTP(w, r) // Handler has stripped the path
+		default:
+			c.noRoute(w, r)
 		}
-		mux.ServeHTTP(w, r) // Handler has stripped the path
 	})
 }
 

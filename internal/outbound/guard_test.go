@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -31,7 +32,7 @@ var blocked = []string{
 	"[1fff:ffff::1]", "[2001::1]", "[2001:0:4136:e378:8000:63bf:3fff:fdd2]", "[2001:2::1]", "[2001:10::1]", "[2001:20::1]", "[2001:1ff::1]",
 	"[2001:db8::1]", "[2002:7f00:1::]", "[2002:a00:1::1]", "[2620:4f:8000::1]", "[3fff::1]", "[3fff:fff::1]",
 	"[4000::1]", "[5f00::1]", "[8000::1]", "[fc00::1]", "[fd00::1]", "[fd00:ec2::254]", "[fe80::1]", "[fe80::1%eth0]", "[febf::1]",
-	"[fec0::1]", "[ff02::1]", "[ff0e::1]", "[2606:4700::1111%eth0]",
+	"[fec0::1]", "[ff02::1]", "[ff0e::1]", "[2606:4700::1111%eth0]", "[::ffff:8.8.8.8%eth0]",
 }
 
 // refused are addresses with ports that the guard must refuse.
@@ -149,23 +150,30 @@ func TestThreat89_RebindingRefused(t *testing.T) {
 	c := newCanary(t)
 	resolver := dnsServer(t, [4]byte{93, 184, 215, 14}, [4]byte{127, 0, 0, 1})
 
-	// A check ahead of the dial would be content.
-	first, err := resolver.LookupNetIP(t.Context(), "ip4", "rebind.example.")
-	if err != nil || len(first) != 1 || !public(first[0]) {
-		t.Fatalf("first answer = %v, %v, want a public address", first, err)
-	}
 	d, err := newDialer(Options{Resolver: resolver}, nil, defaultTimeouts().dial)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.port = c.port()
+	stopped := errors.New("a public address, which no test connects to")
+	guard := d.guarded.ControlContext
+	d.guarded.ControlContext = func(ctx context.Context, network, address string, conn syscall.RawConn) error {
+		if err := guard(ctx, network, address, conn); err != nil {
+			return err
+		}
+		return stopped
+	}
+
+	// Who judges an answer of the resolver and asks again to connect, connects to the canary now.
+	_, err = d.dial(t.Context(), "tcp", "rebind.example.:"+c.port())
+	wantError(t, err, stopped)
 	_, err = d.dial(t.Context(), "tcp", "rebind.example.:"+c.port())
 	wantError(t, err, ErrBlockedAddress)
 }
 
 func TestThreat91_EnvironmentProxyIgnored(t *testing.T) {
 	c := newCanary(t)
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "ALL_PROXY"} {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
 		t.Setenv(name, "http://"+c.Addr().String())
 	}
 	t.Setenv("NO_PROXY", "")

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// drip writes a byte now and then until the client is gone.
+// drip writes a byte now and then until the client is gone, or for much longer than it should stay.
 func drip(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for range 150 {
 		select {
 		case <-r.Context().Done():
 			return
@@ -69,8 +69,7 @@ func TestThreat94_SlowAndEndless(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := newTestClient(t, serve(t, tt.serve), shortTimeouts())
-			got, err := fetch(t, client.HTTP(), "https://"+host+"/")
+			got, err := fetch(t, newTestClient(t, serve(t, tt.serve), timesFor(tt.want)).HTTP(), "https://"+host+"/")
 			wantError(t, err, tt.want)
 			if len(got) > defaultBody {
 				t.Errorf("read %d bytes", len(got))
@@ -158,20 +157,18 @@ func TestHostBodyUnlimited(t *testing.T) {
 	}
 }
 
+// bomb is 256 MiB of zeros, as members of 1 MiB that a decoder puts together (RFC 1952 § 2.2).
 func bomb(t *testing.T) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	zeros := make([]byte, 1<<20)
-	for range 64 {
-		if _, err := w.Write(zeros); err != nil {
-			t.Fatal(err)
-		}
+	var member bytes.Buffer
+	w := gzip.NewWriter(&member)
+	if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return b.Bytes()
+	return bytes.Repeat(member.Bytes(), 256)
 }
 
 func TestThreat95_CompressionBomb(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -105,6 +106,12 @@ func newCanary(t *testing.T) *canary {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return watch(t, l)
+}
+
+// watch counts who connects to l, and fails the test where anybody does.
+func watch(t *testing.T, l net.Listener) *canary {
+	t.Helper()
 	c := &canary{Listener: l}
 	done := make(chan struct{})
 	go func() {
@@ -136,6 +143,20 @@ func (c *canary) port() string {
 // dnsServer answers A queries, each with the next of answers, the last one for ever. Others get no records.
 func dnsServer(t *testing.T, answers ...[4]byte) *net.Resolver {
 	t.Helper()
+	return dnsAnswering(t, func(v6 bool) []netip.Addr {
+		if v6 {
+			return nil
+		}
+		next := netip.AddrFrom4(answers[0])
+		answers = answers[min(1, len(answers)-1):]
+		return []netip.Addr{next}
+	})
+}
+
+// dnsAnswering answers A and AAAA queries, whatever the name. The records it is given must be of the family it
+// asks for; it asks one query at a time.
+func dnsAnswering(t *testing.T, records func(v6 bool) []netip.Addr) *net.Resolver {
+	t.Helper()
 	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -143,13 +164,14 @@ func dnsServer(t *testing.T, answers ...[4]byte) *net.Resolver {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		serveDNS(conn, answers)
+		serveDNS(conn, records)
 	}()
 	t.Cleanup(func() { conn.Close(); <-done })
 	return &net.Resolver{PreferGo: true, Dial: dialTo(conn.LocalAddr().String())}
 }
 
-func serveDNS(conn net.PacketConn, answers [][4]byte) {
+func serveDNS(conn net.PacketConn, records func(v6 bool) []netip.Addr) {
+	const typeA, typeAAAA = 1, 28
 	buf := make([]byte, 512)
 	for {
 		n, from, err := conn.ReadFrom(buf)
@@ -158,14 +180,16 @@ func serveDNS(conn net.PacketConn, answers [][4]byte) {
 		}
 		question := buf[12:n]
 		question = question[:strings.IndexByte(string(question), 0)+5]
-		isA := question[len(question)-3] == 1
+		kind := question[len(question)-3]
 
 		answer := append([]byte{buf[0], buf[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, question...)
-		if isA {
-			answer[7] = 1
-			answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
-			answer = append(answer, answers[0][:]...)
-			answers = answers[min(1, len(answers)-1):]
+		if kind == typeA || kind == typeAAAA {
+			for _, record := range records(kind == typeAAAA) {
+				address := record.AsSlice()
+				answer[7]++
+				answer = append(answer, 0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 0, 0, byte(len(address)))
+				answer = append(answer, address...)
+			}
 		}
 		if _, err := conn.WriteTo(answer, from); err != nil {
 			return

@@ -120,10 +120,15 @@ func (t *transport) checkResponse(resp *http.Response) error {
 	return nil
 }
 
-// mayFollow reports whether http.Client can follow resp. Its error for a malformed Location quotes it.
+// mayFollow reports whether http.Client will follow resp: it hands others on as answers, and its error for a
+// malformed Location quotes it.
 func (t *transport) mayFollow(resp *http.Response) bool {
-	_, err := resp.Location()
-	return err == nil && t.limits.Redirects > 0
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		_, err := resp.Location()
+		return err == nil && t.limits.Redirects > 0
+	}
+	return false
 }
 
 func isRedirect(status int) bool {

@@ -56,7 +56,7 @@ func request() platformcall.Request {
 		Basic:   &platformcall.Basic{ID: "id:1", Secret: connect.NewSecret(canary)},
 		OneTime: true,
 		Classify: func(f platformcall.Failure) connect.ProviderError {
-			if f.Code == "invalid_grant" {
+			if f.Code == "invalid_grant" || f.Status == http.StatusForbidden {
 				return connect.ProviderError{Class: connect.ClassReconnect}
 			}
 			return connect.ProviderError{}
@@ -443,10 +443,12 @@ func TestThreat103_NoURLInErrors(t *testing.T) {
 
 func TestThreat104_NoBodyInErrors(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{200, 400, 401, 500} {
-		_, failure := post(t, answering(status, "<html>"+canary)) // asProviderError looks for it
-		if failure == nil || failure.Status != status {
-			t.Errorf("error is %v, want one of status %d", failure, status)
+	for _, body := range []string{"<html>" + canary, `{"error":{"message":"` + canary + `"}}`, `{"error":"","error_description":"` + canary + `"}`} {
+		for _, status := range []int{200, 400, 401, 500} {
+			_, failure := post(t, answering(status, body)) // asProviderError looks for it
+			if failure == nil || failure.Status != status {
+				t.Errorf("error is %v, want one of status %d", failure, status)
+			}
 		}
 	}
 }
