@@ -317,10 +317,10 @@ func TestLinkExpires(t *testing.T) {
 
 func TestStartByNavigation(t *testing.T) {
 	t.Parallel()
-	straight := map[string]bool{"Sec-Fetch-Site: same-origin": true}
+	straight := map[string]bool{"Sec-Fetch-Site: same-origin": true, "Sec-Fetch-Dest: document": true}
 	for _, header := range []string{
 		"Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Sec-Fetch-Site: none", "Accept: text/html",
-		"Sec-Purpose: prefetch", "Sec-Purpose: prefetch;prerender",
+		"Sec-Purpose: prefetch", "Sec-Purpose: prefetch;prerender", "Sec-Fetch-Dest: iframe", "Sec-Fetch-Dest: image", "Sec-Fetch-Dest: document",
 	} {
 		t.Run(header, func(t *testing.T) {
 			t.Parallel()
@@ -329,7 +329,7 @@ func TestStartByNavigation(t *testing.T) {
 			b := w.browser(&alice)
 			name, value, _ := strings.Cut(header, ": ")
 			b.header.Set(name, value)
-			if name == "Sec-Purpose" {
+			if name != "Sec-Fetch-Site" && name != "Accept" {
 				b.header.Set("Sec-Fetch-Site", "same-origin")
 			}
 			query := "?return_url=" + url.QueryEscape(w.host.URL+appHost) + "&select=first"
@@ -350,7 +350,7 @@ func TestStartByNavigation(t *testing.T) {
 			if link == nil {
 				t.Fatalf("no link to go on: %s", got.body)
 			}
-			b.header.Del("Sec-Purpose")
+			b.header.Del(name)
 			b.header.Set("Sec-Fetch-Site", "same-origin")
 			b.do(http.MethodGet, strings.ReplaceAll(link[1], "&amp;", "&"), "", "").wantStatus(t, http.StatusSeeOther)
 		})

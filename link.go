@@ -98,8 +98,7 @@ func (c *Connector) navigate(w http.ResponseWriter, r *http.Request) {
 		c.errorPage(w, r, err)
 		return
 	}
-	prefetch := strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch")
-	if prefetch || (p.Ambient && r.Header.Get("Sec-Fetch-Site") != "same-origin") {
+	if prefetched(r) || p.Ambient && !ownNavigation(r) {
 		href := c.url("/start/" + a.Name)
 		if r.URL.RawQuery != "" {
 			href += "?" + r.URL.RawQuery
@@ -113,6 +112,17 @@ func (c *Connector) navigate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	seeOther(w, started.URL)
+}
+
+func prefetched(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch")
+}
+
+// ownNavigation reports whether a page of our own origin sent the browser
+// here, and not to fill a frame or a picture of that page.
+func ownNavigation(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	return r.Header.Get("Sec-Fetch-Site") == "same-origin" && (dest == "" || dest == "document")
 }
 
 // seeOther redirects with 303, the one redirect that never repeats a body

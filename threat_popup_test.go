@@ -140,3 +140,16 @@ func TestPopupOfACredentialsForm(t *testing.T) {
 		t.Errorf("%q is told %v", origin, message)
 	}
 }
+
+// A popup's picker offers no way into the whole connect page.
+func TestPopupPickerHasNoCancel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser(&alice)
+	for mode, want := range map[string]bool{"popup": false, "hosted": true} {
+		picker := b.get(b.connect("facebook", url.Values{"mode": {mode}}, as("dana")).location())
+		if got := strings.Contains(picker.body, `/connect/ui/">Cancel`); got != want {
+			t.Errorf("%s: the picker has a way to cancel: %v", mode, got)
+		}
+	}
+}

@@ -268,6 +268,9 @@ func (c *Connector) showPicker(w http.ResponseWriter, r *http.Request, p Princip
 		Self: c.url("/ui/pending/" + session), Action: c.url("/ui/pending/" + session + "/finalize"),
 		Cancel: c.url("/ui/"), Token: c.formToken("finalize", session, p.Tenant, p.User), FormTargets: originsOf(view.ReturnURL),
 	}
+	if at.request.Mode == ModePopup {
+		page.Cancel = "" // there, closing the window is how to cancel
+	}
 	page.Candidates, page.Elsewhere = at.cards(view, choice.IDs)
 	c.render(w, r, status, page)
 }

@@ -13,6 +13,7 @@ const (
 	FieldQuery    = "q"            // what the picker's search box holds
 	FieldCursor   = "cursor"       // the page of candidates that is asked for
 	FieldShow     = "show"         // "all" takes the search back
+	FieldShown    = "shown"        // the search that the page shows, to which its cursors belong
 )
 
 // Page is one of the pages of this package: [Connect], [Hop], [Picker],

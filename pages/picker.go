@@ -19,6 +19,9 @@ func ReadChoice(form url.Values) Choice {
 	if form.Get(FieldShow) == "all" {
 		c.Query, c.Cursor = "", ""
 	}
+	if form.Has(FieldShown) && form.Get(FieldShown) != c.Query {
+		c.Cursor = "" // typed anew, and then paged
+	}
 	for _, id := range form[FieldSelected] {
 		if !slices.Contains(c.IDs, id) {
 			c.IDs = append(c.IDs, id)

@@ -209,6 +209,8 @@ func TestReadChoice(t *testing.T) {
 		{"nothing", "", Choice{}},
 		{"each id once, in order", "selected_ids=b&selected_ids=a&selected_ids=b", Choice{IDs: []string{"b", "a"}}},
 		{"search and page", "q=mill&cursor=c", Choice{Query: "mill", Cursor: "c"}},
+		{"a page of another search", "q=mill&shown=mil&cursor=c", Choice{Query: "mill"}},
+		{"a page of this search", "q=mill&shown=mill&cursor=c", Choice{Query: "mill", Cursor: "c"}},
 		{"show all takes both back", "q=mill&cursor=c&show=all&selected_ids=a", Choice{IDs: []string{"a"}}},
 	}
 	for _, tt := range tests {

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,6 +46,7 @@ func (h *host) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/connect/", h.engine.Handler())
 	mux.HandleFunc("GET /{$}", h.home)
+	mux.HandleFunc("GET /popup", h.popup)
 	mux.HandleFunc("POST /sign-in", h.signIn)
 	mux.HandleFunc("POST /sign-out", h.signOut)
 	own := http.NewCrossOriginProtection()
@@ -119,13 +120,14 @@ func session(token string, maxAge int) *http.Cookie {
 	}
 }
 
-//go:embed home.html
-var homeHTML string
+//go:embed home.html popup.html
+var files embed.FS
 
-var homePage = template.Must(template.New("home").Parse(homeHTML))
+var templates = template.Must(template.ParseFS(files, "*.html"))
 
-// view is what the host's page shows.
+// view is what the host's pages show.
 type view struct {
+	Title, Nonce string
 	Tenant, User string
 	Sandbox      string // where its people and passwords are
 	Notice       string
@@ -141,12 +143,9 @@ type accountView struct {
 
 // home shows the customer's accounts and, for each, a call made as it.
 func (h *host) home(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	p, err := h.authenticate(r)
 	if err != nil {
-		_ = homePage.Execute(w, view{})
+		show(w, "home.html", view{Title: "Quickstart"})
 		return
 	}
 	accounts, _, err := h.engine.Accounts(r.Context(), p, connect.AccountFilter{}, connect.Page{Limit: 100})
@@ -154,11 +153,32 @@ func (h *host) home(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The accounts cannot be read right now.", http.StatusServiceUnavailable)
 		return
 	}
-	v := view{Tenant: p.Tenant, User: p.User, Sandbox: h.sandbox, Notice: notice(r.URL.Query())}
+	v := view{Title: "Quickstart", Tenant: p.Tenant, User: p.User, Sandbox: h.sandbox, Notice: notice(r.URL.Query())}
 	for _, account := range accounts {
 		v.Accounts = append(v.Accounts, h.call(r.Context(), account))
 	}
-	_ = homePage.Execute(w, v)
+	show(w, "home.html", v)
+}
+
+// popup shows how a page that must not be left connects: see popup.html.
+func (h *host) popup(w http.ResponseWriter, r *http.Request) {
+	if _, err := h.authenticate(r); err != nil {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	show(w, "popup.html", view{Title: "Connect in a popup"})
+}
+
+// show renders a page. Its style and its script run by their nonce. Nothing is
+// told to where its links lead: what a flow returns to may hold a ticket.
+func show(w http.ResponseWriter, page string, v view) {
+	v.Nonce = rand.Text()
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+v.Nonce+"'; script-src 'nonce-"+v.Nonce+"'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	_ = templates.ExecuteTemplate(w, page, v)
 }
 
 var errorCode = regexp.MustCompile(`^[a-z_]{1,40}$`)

@@ -143,15 +143,21 @@ func (v *visitor) form(target string, values url.Values) (int, http.Header, stri
 // URL gets.
 func (v *visitor) connect(platform, user string) url.Values {
 	v.q.t.Helper()
+	return v.finish(platform, user, "headless", "allow").Query()
+}
+
+// finish takes a flow to where it ends, or asks.
+func (v *visitor) finish(platform, user, mode, decision string) *url.URL {
+	v.q.t.Helper()
 	started := api[struct{ URL string }](v, http.StatusCreated, http.MethodPost, "/connect/start/"+platform,
-		map[string]string{"user": user, "mode": "headless"})
-	_, header, _ := v.form(started.URL, url.Values{"decision": {"allow"}})
+		map[string]string{"user": user, "mode": mode})
+	_, header, _ := v.form(started.URL, url.Values{"decision": {decision}})
 	_, header, _ = v.do(http.MethodGet, header.Get("Location"), "", nil)
 	u, err := url.Parse(header.Get("Location"))
 	if err != nil {
 		v.q.t.Fatal(err)
 	}
-	return u.Query()
+	return u
 }
 
 type accountJSON struct {

@@ -10,14 +10,14 @@ package browsertest
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/seed944197df/connect/internal/testreq"
 )
@@ -29,6 +29,7 @@ const patience = 30 * time.Second
 type Person struct {
 	t       *testing.T
 	ctx     context.Context //nolint:containedctx // chromedp keeps a window in its context
+	screen  Screen
 	console *console
 }
 
@@ -60,6 +61,10 @@ func New(t *testing.T) *Person {
 		t.Fatal(err)
 	}
 	p := &Person{t: t, ctx: ctx, console: listen(ctx)}
+	p.do("turn to the window", chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		return err
+	}))
 	p.Look(Phone)
 	return p
 }
@@ -73,6 +78,7 @@ func (p *Person) Look(s Screen) {
 		})
 		return err
 	})
+	p.screen = s
 	p.do(fmt.Sprintf("look at %d px, %s", s.Width, s.Scheme), chromedp.EmulateViewport(s.Width, 844), scheme)
 }
 
@@ -91,43 +97,18 @@ func (p *Person) Open(url string) {
 	p.do("open "+url, chromedp.Navigate(url))
 }
 
-// Click clicks on an element once it takes clicks: a button that appears under
-// the pointer is armed half a second later.
-func (p *Person) Click(xpath string) {
+// Press presses keys, such as those of package kb, wherever the focus is, while
+// others are held down.
+func (p *Person) Press(keys string, held ...chromedp.Modifier) {
 	p.t.Helper()
-	p.Sees(xpath)
-	p.Until(fmt.Sprintf(`getComputedStyle(document.evaluate(%q, document, null, XPathResult.FIRST_ORDERED_NODE_TYPE, null).singleNodeValue).pointerEvents !== "none"`, xpath))
-	p.do("click "+xpath, chromedp.Click(xpath))
+	p.do("press a key", chromedp.KeyEvent(keys, likeKeyboard, chromedp.KeyModifiers(held...)))
 }
 
-// Type types into a field.
-func (p *Person) Type(xpath, text string) {
-	p.t.Helper()
-	p.do("type into "+xpath, chromedp.WaitVisible(xpath), chromedp.SendKeys(xpath, text))
-}
-
-// Press presses keys, such as those of package kb, wherever the focus is.
-func (p *Person) Press(keys string) {
-	p.t.Helper()
-	p.do("press a key", chromedp.KeyEvent(keys))
-}
-
-// Sees waits until an element is on the page.
-func (p *Person) Sees(xpath string) {
-	p.t.Helper()
-	p.do("see "+xpath, chromedp.WaitVisible(xpath))
-}
-
-// Until waits until an expression is true, on whatever page there is by then.
-func (p *Person) Until(expression string) {
-	p.t.Helper()
-	deadline := time.After(patience)
-	for !Evaluate[bool](p, "Boolean("+expression+")") {
-		select {
-		case <-deadline:
-			p.t.Fatalf("it is never true that %s\n%s", expression, p.page())
-		case <-time.After(50 * time.Millisecond):
-		}
+// likeKeyboard sends a key as keyboards do: where pressing it did something,
+// such as following a link, no character follows.
+func likeKeyboard(event *input.DispatchKeyEventParams) {
+	if event.Type == kb.KeyDown {
+		event.Type = kb.KeyRawDown
 	}
 }
 
@@ -144,23 +125,6 @@ func Evaluate[T any](p *Person, expression string) T {
 	return v
 }
 
-// Picture keeps the whole page as a file.
-func (p *Person) Picture(file string) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		p.t.Fatalf("picture of %s: %v", file, err)
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-		p.t.Fatal(err)
-	}
-	if err := os.WriteFile(file, png, 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
 // Popup is the window that opens by what the person does.
 func (p *Person) Popup(act func()) *Person {
 	p.t.Helper()
@@ -170,7 +134,7 @@ func (p *Person) Popup(act func()) *Person {
 	case id := <-opened:
 		ctx, cancel := chromedp.NewContext(p.ctx, chromedp.WithTargetID(id))
 		p.t.Cleanup(cancel)
-		return &Person{t: p.t, ctx: ctx, console: listen(ctx)}
+		return &Person{t: p.t, ctx: ctx, screen: p.screen, console: listen(ctx)}
 	case <-time.After(patience):
 		p.t.Fatalf("no window opens\n%s", p.page())
 		return nil

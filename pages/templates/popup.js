@@ -4,7 +4,8 @@
   const { origin, message } = document.currentScript.dataset;
   const outcome = JSON.parse(message);
   window.opener?.postMessage(outcome, origin);
-  if (outcome.status !== "error") {
+  const heard = outcome.status === "continue" && window.opener; // else the ticket would be lost
+  if (outcome.status === "connected" || heard) {
     window.close();
   }
 }
