@@ -179,7 +179,7 @@ func (a *adapter) card() pages.Platform {
 	for _, m := range a.Methods {
 		method := pages.Method{Type: pages.MethodType(m.Type)}
 		if len(a.Methods) > 1 {
-			method.ID, method.Label = m.ID, m.ID
+			method.ID, method.Label = m.ID, strings.ReplaceAll(m.ID, "_", " ")
 		}
 		card.Methods = append(card.Methods, method)
 	}

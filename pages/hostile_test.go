@@ -193,6 +193,7 @@ func TestClean(t *testing.T) {
 		{"not UTF-8", "a\xffb", "a\ufffdb"},
 		{"exactly 200", strings.Repeat("a", 200), strings.Repeat("a", 200)},
 		{"201", strings.Repeat("a", 201), strings.Repeat("a", 200) + "\u2026"},
+		{"a space at the end", strings.Repeat("a", 199) + " bc", strings.Repeat("a", 199) + "\u2026"},
 		{"hidden beyond what is looked at", "a" + strings.Repeat("\u202e", maxBytes) + "b", "a\u2026"},
 		{"nothing in what is looked at", strings.Repeat("\u202e", maxBytes), ""},
 		{"wide characters count as one", strings.Repeat("\u65e5", 201), strings.Repeat("\u65e5", 200) + "\u2026"},

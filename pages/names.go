@@ -43,6 +43,10 @@ func clean(s string) string {
 		if marks = countMarks(marks, r); marks > maxMarks {
 			continue
 		}
+		if space && kept == maxName-1 {
+			cut = true // no room for the space and the word after it
+			break
+		}
 		if space {
 			b.WriteByte(' ')
 			kept++

@@ -3,6 +3,7 @@ package pages
 import (
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -130,6 +131,28 @@ func TestThemeContrast(t *testing.T) {
 	}
 	if got := contrast(black, white); got < 20.99 || got > 21.01 {
 		t.Errorf("black on white is %.2f to 1, want 21", got)
+	}
+}
+
+// White is legible on every colour that stands in for a picture.
+func TestPlaceholderContrast(t *testing.T) {
+	t.Parallel()
+	p := setup(t, Options{})
+	found := regexp.MustCompile(`(?m)^(\.hue|\[data-platform).*$`).FindAllString(string(p.style), -1)
+	if len(found) < 12 {
+		t.Fatalf("only %d colours", len(found))
+	}
+	for _, line := range found {
+		text := white
+		if strings.Contains(line, "; color: #000000") {
+			text = black
+		}
+		line, _, _ = strings.Cut(line, "; ")
+		for _, colour := range regexp.MustCompile(`#[0-9a-f]{6}`).FindAllString(line, -1) {
+			if ratio := contrast(parseRGB(colour), text); ratio < 4.5 {
+				t.Errorf("%s: contrast %.2f", line, ratio)
+			}
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ func checkIDs(t *testing.T, page string, found []element) {
 }
 
 // checkFields: each visible input has a label and says how it is completed;
-// nothing takes the focus by itself.
+// nothing takes the focus by itself but what has gone wrong.
 func checkFields(t *testing.T, page string, found []element) {
 	t.Helper()
 	labels := map[string]bool{}
@@ -81,7 +81,7 @@ func checkFields(t *testing.T, page string, found []element) {
 		}
 	}
 	for _, e := range found {
-		if _, ok := e.attrs["autofocus"]; ok {
+		if _, ok := e.attrs["autofocus"]; ok && e.attrs["role"] != "alert" {
 			t.Errorf("%s: a %s takes the focus", page, e.name)
 		}
 		if e.name != "input" || e.attrs["type"] == "hidden" {
@@ -187,6 +187,31 @@ func TestConnectLinks(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("links\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// What the user must mend comes first, and a card says how many there are.
+func TestConnectGroups(t *testing.T) {
+	t.Parallel()
+	p := setup(t, Options{})
+	page := Connect{Platforms: []Platform{{Name: "x", DisplayName: "X", Methods: []Method{{Type: OAuth}}}, {Name: "y", DisplayName: "Y", Methods: []Method{{Type: OAuth}}}}}
+	for _, status := range append(slices.Clone(statuses), "", "made_up") {
+		page.Accounts = append(page.Accounts, Account{ID: status, Platform: "x", PlatformName: "X", Name: "Is " + status, Status: status})
+	}
+	body := render(t, p, page).Body.String()
+	attention, rest, _ := strings.Cut(body, `<h2 id="accounts">`)
+	for _, status := range []string{"limited", "token_expired", "reauth_required", "target_lost"} {
+		if !strings.Contains(attention, "Is "+status+"<") || strings.Contains(rest, "Is "+status+"<") {
+			t.Errorf("%s is not among those that need attention", status)
+		}
+	}
+	for _, text := range []string{`attention <span class="count">4</span>`, `accounts <span class="count">5</span>`, "Connected: 8"} {
+		if strings.Count(body, text) != 1 {
+			t.Errorf("the page does not say %s once", text)
+		}
+	}
+	if body := render(t, p, Connect{Platforms: page.Platforms}).Body.String(); strings.Contains(body, `class="count"`) || strings.Contains(body, "Connected: ") || strings.Contains(body, `href="#platforms"`) {
+		t.Error("the first visit shows an empty section, or a way past nothing")
 	}
 }
 
