@@ -336,7 +336,7 @@ func (c *Connector) quarantine(ctx context.Context, at *attempt, resp *response,
 // exchange turns the response into tokens, or into the error that it carries.
 func (c *Connector) exchange(ctx context.Context, at *attempt, query url.Values) (*Tokens, error) {
 	if class, code, refused := at.adapter.refused(query); refused {
-		return nil, &ProviderError{Class: class, Code: code}
+		return nil, &ProviderError{Class: class, Code: printable(code)} // it came through a browser
 	}
 	return at.adapter.oauth.Exchange(ctx, at.adapter.env, AuthResponse{
 		Method: at.flow.Method, Query: query, Verifier: at.request.Verifier,

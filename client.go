@@ -203,6 +203,11 @@ func (c *Connector) send(use *accountUse, r *http.Request) (*http.Response, erro
 	resp, err := c.outbound(use.adapter).Transport().RoundTrip(signed)
 	if resp != nil {
 		resp.Request = r // what was sent carries the token
+		// Security: http.Client quotes a Location that it cannot parse in its
+		// error, and a platform may repeat there what it was sent.
+		if _, bad := resp.Location(); bad != nil {
+			resp.Header.Del("Location")
+		}
 	}
 	return resp, err
 }

@@ -3,6 +3,7 @@ package connect
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 )
 
@@ -171,16 +172,16 @@ func (e *ProviderError) Error() string {
 // Unwrap returns the cause.
 func (e *ProviderError) Unwrap() error { return e.Err }
 
+// codeShape is what error codes look like: words and numbers with something
+// between them, as in "invalid_grant", "190/460" and "InvalidToken".
+var codeShape = regexp.MustCompile(`^(?:[A-Za-z]{1,32}|[0-9]{1,10})(?:[_./-](?:[A-Za-z]{1,32}|[0-9]{1,10}))*$`)
+
 // printable returns code where it looks like an error code, so that a hostile
-// server cannot write into our logs.
+// server can neither write into our logs nor put there what it was sent: a
+// token has letters and digits beside each other.
 func printable(code string) string {
-	if len(code) > 64 {
+	if len(code) > 64 || !codeShape.MatchString(code) {
 		return ""
-	}
-	for _, r := range code {
-		if r < '!' || r > '~' {
-			return ""
-		}
 	}
 	return code
 }

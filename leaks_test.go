@@ -3,26 +3,23 @@ package connect_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
+	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"html"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/sandbox"
@@ -30,77 +27,52 @@ import (
 	"github.com/seed944197df/connect/tokencrypt"
 )
 
-// spellings are the ways in which a secret could be written, by name.
-func spellings(secret string) map[string]string {
-	inJSON, _ := json.Marshal(secret)
-	all := map[string]string{
-		"raw":       secret,
-		"hex":       hex.EncodeToString([]byte(secret)),
-		"HEX":       strings.ToUpper(hex.EncodeToString([]byte(secret))),
-		"URL query": url.QueryEscape(secret),
-		"URL path":  url.PathEscape(secret),
-		"HTML":      strings.ReplaceAll(html.EscapeString(secret), "+", "&#43;"),
-		"JSON":      strings.Trim(string(inJSON), `"`),
-		"Go":        strings.Trim(fmt.Sprintf("%q", secret), `"`),
-		"bytes":     strings.Trim(fmt.Sprintf("%d", []byte(secret)), "[]"),
-	}
-	for name, encoding := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
-		for before := range 3 { // bytes that may stand before it in what was encoded
-			text := encoding.EncodeToString(append(make([]byte, before), secret...))
-			all[fmt.Sprintf("%s+%d", name, before)] = text[(before*8+5)/6 : (before+len(secret))*8/6]
-		}
-	}
-	return all
+// handle is what one of ours looks like.
+const handle = `([A-Za-z0-9_-]{43})`
+
+// contract is the one list of where a secret may stand, because there it does
+// its work. What the group of a pattern matches is taken out of the text and,
+// where it has a kind, is a canary from then on; what is around it is searched.
+var contract = []struct{ place, kind, pattern, why string }{
+	{"Location", "state", `^http://[^/]+/(?:x\.com|www\.facebook\.com)/[^?]*\?(?:[^#]*&)?state=([^&#]+)`, "the platform sends it back (RFC 6749 § 4.1.1)"},
+	{"Location", "session", `/connect/ui/pending/` + handle + `$`, "the address of our picker"},
+	{"Location", "session", `^[^?]*` + appHost + `\?(?:[^#]*&)?session=` + handle, "a headless host asks for the selection by it"},
+	{"Location", "ticket", `[?&]ticket=` + handle, "the host completes the flow with it"},
+	{"Set-Cookie", "flow cookie", `^__Host-cx-[0-9a-f-]{36}=` + handle + `;`, "it binds the browser to the flow"},
+	{"answers", "state", `"state":"([^"]+)"`, "what a start answers, for hosts that compare it"},
+	{"answers", "state", `"url":"http://[^"]*[?&]state=([^"&]+)`, "what a start answers: where to send the browser"},
+	{"answers", "link", `"url":"https://[^"]*/connect/go/` + handle + `"`, "what a start answers: the connect link"},
+	{"answers", "session", `"session":"` + handle + `"`, "the outcome for who may choose"},
+	{"pages", "form token", `name="csrf_token" value="` + handle + `"`, "its own form"},
+	{"pages", "session", `action="[^"]*/connect/ui/pending/` + handle + `[/"]`, "the picker's forms"},
+	{"pages", "link", `action="[^"]*/connect/go/` + handle + `"`, "the link's own form"},
+	{"pages", "ticket", `&#34;ticket&#34;:&#34;` + handle, "a popup tells its opener what its address says"},
+	{"pages", "code", `href="[^"]*/connect/callback/[^"]*[?;]code=([^"&]+)`, "a callback that could not be served is loaded again"},
+	{"pages", "state", `href="[^"]*/connect/callback/[^"]*[?;]state=([^"&]+)`, "likewise"},
+	{"headers", "code", `^Refresh: .*[?&]code=([^&]+)`, "likewise, by itself"},
+	{"headers", "state", `^Refresh: .*[?&]state=([^&]+)`, "likewise"},
+	{"pages", "", `name="(?:identifier|pds)"[^>]* value="([^"]+)"`, "what was typed into a field that is not secret is shown to who typed it"},
 }
 
-// needles finds many secrets in one walk over a text.
-type needles map[[needleHead]byte][]needle
-
-type needle struct{ text, spelling string }
-
-const needleHead = 12 // no secret is shorter
-
-func newNeedles(t *testing.T, secrets []string) needles {
-	t.Helper()
-	n := needles{}
-	for _, secret := range secrets {
-		if len(secret) < needleHead {
-			t.Fatalf("a secret of %d characters would be found everywhere", len(secret))
-		}
-		for name, text := range spellings(secret) {
-			head := [needleHead]byte([]byte(text)[:needleHead])
-			n[head] = append(n[head], needle{text, name})
-		}
+var contractPatterns = func() []*regexp.Regexp {
+	var patterns []*regexp.Regexp
+	for _, c := range contract {
+		patterns = append(patterns, regexp.MustCompile(c.pattern))
 	}
-	return n
+	return patterns
+}()
+
+// shown is where a secret may stand that a platform puts into what it calls an
+// account: there it is shown like any name. Logs, errors, addresses and events
+// never show a name.
+var shown = map[string][]string{
+	"name": {"answers", "pages", "rows", "database"}, "username": {"answers", "pages", "rows", "database"},
+	"avatar": {"answers", "pages", "rows", "database"}, "scope": {"answers", "rows", "database"},
 }
 
-// in returns how the secrets are written that text holds.
-func (n needles) in(text string) map[string]int {
-	found := map[string]int{}
-	walk := []byte(text)
-	for i := 0; i+needleHead <= len(text); i++ {
-		for _, needle := range n[[needleHead]byte(walk[i:i+needleHead])] {
-			if strings.HasPrefix(text[i:], needle.text) {
-				found[needle.spelling]++
-			}
-		}
-	}
-	return found
-}
-
-// leaks is a world that keeps everything that leaves it, by place: pages,
-// problems, answers, urls, errors, logs and database. Its store is a file.
-type leaks struct {
-	*world
-
-	file string
-	key  tokencrypt.Key
-
-	mu      sync.Mutex // guards what follows
-	places  map[string]*strings.Builder
-	handles []string        // states, sessions, tickets, links, cookies, verifiers, proofs
-	met     map[string]bool // faults that hit
+// derivedFor names the purpose of the key that a handle is derived with.
+var derivedFor = map[string]string{
+	"state": "state", "session": "session", "ticket": "ticket", "link": "link", "flow cookie": "cookie", "form token": "form",
 }
 
 var sandboxClients = map[string]sandbox.Client{
@@ -108,94 +80,152 @@ var sandboxClients = map[string]sandbox.Client{
 	"facebook": {ID: "900000000000001", Secret: facebookSecret},
 }
 
-func newLeaks(t *testing.T) *leaks {
+// leaks is a world that keeps everything that leaves it, by place, and that
+// knows every secret in play, by kind.
+type leaks struct {
+	*world
+
+	platform string // what it is about
+	front    *front // between the engine and the sandbox
+	store    *watched
+	dbFile   string // the database; empty: there is none
+	ring     *tokencrypt.Keyring
+
+	mu       sync.Mutex // guards what follows
+	places   map[string]*strings.Builder
+	canaries map[string]string // the kind of each secret
+	waiting  map[string]string // the same, of those that nobody has sent yet
+	people   map[string]connect.Principal
+	runs     int
+	hits     int // faults, echoes and failures that were met
+	panicked int
+}
+
+func newLeaks(t *testing.T, platform string, change ...func(*connect.Config)) *leaks {
 	t.Helper()
-	l := &leaks{file: filepath.Join(t.TempDir(), "connect.db"), places: map[string]*strings.Builder{}, met: map[string]bool{}}
-	var err error
-	if l.key, err = tokencrypt.GenerateKey("k1"); err != nil {
-		t.Fatal(err)
+	l := &leaks{
+		platform: platform, places: map[string]*strings.Builder{}, canaries: map[string]string{},
+		waiting: map[string]string{}, people: map[string]connect.Principal{},
 	}
-	var box *sandbox.Sandbox
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.platform(box, w, r) }))
-	t.Cleanup(front.Close)
-	l.world = newWorld(t, func(c *connect.Config) {
-		store, err := sqlitestore.Open(t.Context(), l.file, &sqlitestore.Options{Now: c.Now})
-		if err != nil {
-			t.Fatal(err)
+	l.front = &front{l: l}
+	logs := []slog.Handler{slog.NewJSONHandler(filed{l, "logs"}, &slog.HandlerOptions{Level: slog.LevelDebug}), causes{l}}
+	if os.Getenv(leaksFile) != "" {
+		logs = append(logs, slog.Default().Handler()) // all output is searched too
+	}
+	first := func(c *connect.Config) {
+		l.front.start(t, c.Now)
+		l.keys(t)
+		c.Keys, c.UnsafeRewriteHost, c.Authenticate = l.ring, l.front.url, l.authenticate
+		c.Logger = slog.New(slog.NewMultiHandler(append(logs, c.Logger.Handler())...))
+	}
+	last := func(c *connect.Config) {
+		if store, ok := c.Store.(databaseFile); ok {
+			l.dbFile = store.file
 		}
-		t.Cleanup(func() { _ = store.Close() })
-		if box, err = sandbox.New(sandbox.Options{Now: c.Now, Clients: sandboxClients, Log: slog.New(faultWatch{l})}); err != nil {
-			t.Fatal(err)
-		}
-		if c.Keys, err = tokencrypt.NewKeyring(l.key); err != nil {
-			t.Fatal(err)
-		}
-		c.Store, c.UnsafeRewriteHost = store, front.URL
-	})
-	l.box, l.boxHost = box, front.URL
-	for _, platform := range []string{"x", "facebook"} {
-		if err := box.SetRedirectURIs(platform, l.host.URL+"/connect/callback/"+platform); err != nil {
+		l.store = &watched{Store: c.Store, l: l}
+		c.Store = &roundStore{Store: l.store}
+	}
+	l.world = newWorld(t, append(append([]func(*connect.Config){first}, change...), last)...)
+	l.host.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(filed{l, "logs"}, nil), slog.LevelError)
+	l.box, l.boxHost = l.front.box, l.front.url
+	for name := range sandboxClients {
+		if err := l.box.SetRedirectURIs(name, l.host.URL+"/connect/callback/"+name); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return l
 }
 
-// cutKey is where a request to the sandbox has the function that ends it.
-type cutKey struct{}
-
-// platform serves the sandbox. It takes note of PKCE verifiers and of proofs,
-// and an answer that would take a minute breaks off at once.
-func (l *leaks) platform(box *sandbox.Sandbox, w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	form, _ := url.ParseQuery(string(body))
-	l.handle(form.Get("code_verifier"))
-	l.handle(r.URL.Query().Get("appsecret_proof"))
-	ctx, cut := context.WithCancel(r.Context())
-	defer cut()
-	box.ServeHTTP(w, r.WithContext(context.WithValue(ctx, cutKey{}, cut)))
-	if ctx.Err() != nil {
-		panic(http.ErrAbortHandler)
+// inFile keeps everything in a file, which is searched too.
+func inFile(t *testing.T) func(*connect.Config) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "connect.db")
+	return func(c *connect.Config) {
+		store, err := sqlitestore.Open(t.Context(), file, &sqlitestore.Options{Now: c.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close() })
+		c.Store = databaseFile{store, file}
 	}
 }
 
-// faultWatch is the sandbox's log: it sees which fault a request meets before
-// the answer is written.
-type faultWatch struct{ l *leaks }
+// databaseFile is a store that says where its file is.
+type databaseFile struct {
+	connect.Store
 
-func (f faultWatch) Enabled(context.Context, slog.Level) bool { return true }
-func (f faultWatch) WithAttrs([]slog.Attr) slog.Handler       { return f }
-func (f faultWatch) WithGroup(string) slog.Handler            { return f }
-
-func (f faultWatch) Handle(ctx context.Context, record slog.Record) error {
-	record.Attrs(func(a slog.Attr) bool {
-		fault := a.Value.String()
-		if a.Key != "fault" || fault == "" {
-			return true
-		}
-		f.l.mu.Lock()
-		f.l.met[fault] = true
-		f.l.mu.Unlock()
-		if cut, ok := ctx.Value(cutKey{}).(context.CancelFunc); ok && (fault == "hang" || fault == "slow_body") {
-			cut()
-		}
-		return true
-	})
-	return nil
+	file string
 }
 
-func (l *leaks) handle(value string) {
+// keys makes the ring: a key that is in use, and one that was.
+func (l *leaks) keys(t *testing.T) {
+	t.Helper()
+	raw := map[string]string{}
+	var keys []tokencrypt.Key
+	for _, id := range []string{"k2", "k1"} {
+		key, err := tokencrypt.GenerateKey(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text, _ := strings.Cut(key.Text(), ":")
+		root, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw[id], keys = string(root), append(keys, key)
+	}
+	var err error
+	if l.ring, err = tokencrypt.NewKeyring(keys[0], keys[1:]...); err != nil {
+		t.Fatal(err)
+	}
+	for id, key := range raw {
+		l.saw("key "+id, key)
+	}
+}
+
+// saw makes a value a canary, of a kind that begins with the platform. The
+// first kind of a value stays. Beside a handle there is the key that it is
+// derived with.
+func (l *leaks) saw(kind, value string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if value != "" && !slices.Contains(l.handles, value) {
-		l.handles = append(l.handles, value)
+	if value == "" || l.canaries[value] != "" {
+		return
+	}
+	l.canaries[value] = l.platform + ": " + kind
+	if purpose := derivedFor[kind]; purpose != "" {
+		if key, err := l.ring.Derive(purpose, l.ring.PrimaryID()); err == nil {
+			l.canaries[string(key)] = l.platform + ": key for a " + kind
+		}
 	}
 }
 
+// made returns a new secret of a kind, which counts as in play once a request
+// of ours has held it.
+func (l *leaks) made(kind string) string {
+	value := "made-" + strings.ToLower(rand.Text())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting[value] = kind
+	return value
+}
+
+// sent marks what a request holds as played.
+func (l *leaks) sent(text string) {
+	l.mu.Lock()
+	waiting := maps.Clone(l.waiting)
+	l.mu.Unlock()
+	for value, kind := range waiting {
+		if strings.Contains(text, value) {
+			l.saw(kind, value)
+			l.mu.Lock()
+			delete(l.waiting, value)
+			l.mu.Unlock()
+		}
+	}
+}
+
+// add files a text.
 func (l *leaks) add(place, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -205,19 +235,93 @@ func (l *leaks) add(place, text string) {
 	l.places[place].WriteString(text + "\n")
 }
 
-// err keeps an error in all its forms.
-func (l *leaks) err(err error) {
-	if err != nil {
-		l.add("errors", fmt.Sprintf("%v\n%+v\n%#v\n%q", err, err, err, err))
-	}
+// filed is a place to write to.
+type filed struct {
+	l     *leaks
+	place string
 }
 
-// browser returns one whose answers are kept.
+func (f filed) Write(p []byte) (int, error) {
+	f.l.add(f.place, string(p))
+	return len(p), nil
+}
+
+// causes is a log that takes the errors of its records apart.
+type causes struct{ l *leaks }
+
+func (c causes) Enabled(context.Context, slog.Level) bool { return true }
+func (c causes) WithAttrs([]slog.Attr) slog.Handler       { return c }
+func (c causes) WithGroup(string) slog.Handler            { return c }
+
+func (c causes) Handle(_ context.Context, record slog.Record) error {
+	record.Attrs(func(a slog.Attr) bool {
+		if err, ok := a.Value.Any().(error); ok {
+			c.l.err(err)
+		}
+		return true
+	})
+	return nil
+}
+
+// err keeps an error and all that it wraps, in every way to print them.
+func (l *leaks) err(err error) {
+	if err == nil {
+		return
+	}
+	inJSON, _ := json.Marshal(err)
+	l.add("errors", fmt.Sprintf("%v\n%+v\n%#v\n%q\n%s", err, err, err, err, inJSON))
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, inner := range several.Unwrap() {
+			l.err(inner)
+		}
+		return
+	}
+	l.err(errors.Unwrap(err))
+}
+
+// authenticate knows the sessions and keys that the host has given out.
+func (l *leaks) authenticate(r *http.Request) (connect.Principal, error) {
+	kind, value := "host's API key", strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if cookie, err := r.Cookie("host"); err == nil && value == "" {
+		kind, value = "host's session cookie", cookie.Value
+	}
+	l.mu.Lock()
+	p, known := l.people[value]
+	l.mu.Unlock()
+	if !known {
+		return connect.Principal{}, connect.ErrUnauthenticated
+	}
+	l.saw(kind, value)
+	return p, nil
+}
+
+// browser returns one that is signed in as p, or as nobody; what it is
+// answered is kept.
 func (l *leaks) browser(p *connect.Principal) *browser {
 	l.t.Helper()
-	b := l.world.browser(p)
+	b := l.world.browser(nil)
 	b.client.Transport = keeper{b.client.Transport, l}
+	if p != nil {
+		b.client.Jar.SetCookies(mustParse(l.t, l.host.URL), []*http.Cookie{{Name: "host", Value: l.person(*p), Path: "/"}})
+	}
 	return b
+}
+
+// program returns one with an API key of the tenant.
+func (l *leaks) program(tenant string) *browser {
+	l.t.Helper()
+	b := l.browser(nil)
+	b.header.Set("Authorization", "Bearer "+l.person(connect.Principal{Tenant: tenant}))
+	return b
+}
+
+// person lets the host know somebody, by the value that is returned.
+func (l *leaks) person(p connect.Principal) string {
+	value := "host-" + rand.Text()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.people[value] = p
+	return value
 }
 
 // keeper keeps the answers that pass through it.
@@ -228,264 +332,117 @@ type keeper struct {
 }
 
 func (k keeper) RoundTrip(r *http.Request) (*http.Response, error) {
+	var body []byte
+	if r.GetBody != nil {
+		reader, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		if body, err = io.ReadAll(reader); err != nil {
+			return nil, err
+		}
+	}
+	k.l.sent(fmt.Sprint(r.URL, r.Header, string(body)))
 	resp, err := k.RoundTripper.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(resp.Body)
+	body, err = io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(body))
-	k.l.keep(r.URL, resp, string(body))
+	if "https://"+r.URL.Host == k.l.host.URL {
+		k.l.keep(resp, string(body))
+	}
 	return resp, err
 }
 
-// keep files an answer. What is there by contract is taken out, and kept as
-// one more secret: a state in the address of the platform, code and state in
-// that of the callback, session and ticket in our own return URL, and the
-// session or link of a page in that page.
-func (l *leaks) keep(from *url.URL, resp *http.Response, body string) {
-	if location, err := resp.Location(); err == nil {
-		l.add("urls", l.byContract(location))
-	}
-	for _, cookie := range resp.Cookies() {
-		l.handle(cookie.Value)
-	}
-	ours := "https://"+from.Host == l.host.URL
-	for name := range strings.SplitSeq("/connect/ui/pending/ /connect/pending/ /connect/go/", " ") {
-		if rest, ok := strings.CutPrefix(from.Path, name); ok {
-			handle, _, _ := strings.Cut(rest, "/")
-			l.handle(handle)
-			body = strings.ReplaceAll(body, handle, "")
-		}
-	}
-	switch kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); {
-	case !ours:
-	case kind == "application/problem+json":
-		l.add("problems", body)
-	case kind == "text/html":
-		l.add("pages", body)
-	case kind == "application/json" && !strings.HasPrefix(from.Path, "/connect/start/"):
-		l.add("answers", body)
-	}
-}
-
-func (l *leaks) byContract(location *url.URL) string {
-	query := location.Query()
-	take := func(names ...string) {
-		for _, name := range names {
-			if name != "code" {
-				l.handle(query.Get(name)) // the sandbox knows its codes
+// keep files an answer of ours, by the contract.
+func (l *leaks) keep(resp *http.Response, body string) {
+	l.file("headers", resp.Status)
+	for name, values := range resp.Header {
+		for _, value := range values {
+			switch name {
+			case "Location", "Set-Cookie":
+				l.file(name, value)
+			default:
+				l.file("headers", name+": "+value)
 			}
-			query.Del(name)
 		}
 	}
-	clean := *location
-	switch path := location.Path; {
-	case "http://"+location.Host == l.boxHost:
-		take("state")
-	case strings.HasPrefix(path, "/connect/callback/"):
-		take("code", "state")
-	case path == appHost || path == "/connect/ui/result":
-		take("session", "ticket")
-	case strings.HasPrefix(path, "/connect/ui/pending/"):
-		l.handle(strings.TrimPrefix(path, "/connect/ui/pending/"))
-		clean.Path = "/connect/ui/pending/"
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	place := map[string]string{"text/html": "pages", "application/problem+json": "problems", "application/json": "answers"}[kind]
+	if place == "" {
+		place = "other bodies"
 	}
-	kept := query.Encode()
-	clean.RawQuery = ""
-	if kept != "" && len(query) == len(location.Query()) {
-		kept = location.RawQuery // as it was, where nothing was taken
-	}
-	return clean.String() + "?" + kept
+	l.file(place, body)
 }
 
-// database is everything in the store: the bytes of its files, and each cell
-// of each table, because a long value need not lie in one piece.
-func (l *leaks) database() string {
-	l.t.Helper()
-	var dump strings.Builder
-	for _, suffix := range []string{"", "-wal"} {
-		raw, err := os.ReadFile(l.file + suffix)
-		if err != nil {
-			l.t.Fatal(err)
+// file adds a text without what may stand there.
+func (l *leaks) file(place, text string) {
+	for i, c := range contract {
+		if c.place != place {
+			continue
 		}
-		dump.Write(raw)
-	}
-	db, err := sql.Open("sqlite", "file:"+l.file+"?mode=ro")
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	for _, table := range l.column(db, "SELECT name FROM sqlite_master WHERE type = 'table'") {
-		for _, name := range l.column(db, "SELECT name FROM pragma_table_info('"+table+"')") {
-			cells := l.column(db, fmt.Sprintf(`SELECT CAST(%q AS BLOB) FROM %q WHERE %q IS NOT NULL`, name, table, name))
-			dump.WriteString(strings.Join(cells, "\n"))
+		var rest strings.Builder
+		end := 0
+		for _, at := range contractPatterns[i].FindAllStringSubmatchIndex(text, -1) {
+			if value, err := url.QueryUnescape(text[at[2]:at[3]]); err == nil && c.kind != "" {
+				l.saw(c.kind, value)
+			}
+			rest.WriteString(text[end:at[2]] + "*")
+			end = at[3]
 		}
+		text = rest.String() + text[end:]
 	}
-	return dump.String()
-}
-
-func (l *leaks) column(db *sql.DB, query string) []string {
-	l.t.Helper()
-	rows, err := db.QueryContext(l.t.Context(), query)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer func() { _ = rows.Close() }()
-	var cells []string
-	for rows.Next() {
-		var cell string
-		if err := rows.Scan(&cell); err != nil {
-			l.t.Fatal(err)
-		}
-		cells = append(cells, cell)
-	}
-	if err := rows.Err(); err != nil {
-		l.t.Fatal(err)
-	}
-	return cells
+	l.add(place, text)
 }
 
 // everywhere returns the text of every place.
 func (l *leaks) everywhere() map[string]string {
 	l.t.Helper()
-	texts := map[string]string{"logs": l.logs.String(), "database": l.database()}
+	database := l.database()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	texts := map[string]string{}
 	for name, text := range l.places {
 		texts[name] = text.String()
+	}
+	texts["logs"] += l.logs.String()
+	if database != "" {
+		texts["database"] = database
 	}
 	return texts
 }
 
-// secrets are all that must not be found.
-func (l *leaks) secrets() []string {
+// lost is the kind of what the sandbox has issued and nobody was sent.
+const lost = "issued, and lost on its way"
+
+// secrets are all that must not be found, with their kinds.
+func (l *leaks) secrets() map[string]string {
+	issued := l.box.Secrets()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, key, _ := strings.Cut(l.key.Text(), ":")
-	return append(append(l.box.Secrets(), key), l.handles...)
-}
-
-var thePlaces = []string{"answers", "database", "errors", "logs", "pages", "problems", "urls"}
-
-// notInURLs are the spellings with a space or a "#", which no return URL has.
-var notInURLs = []string{"HTML", "bytes"}
-
-// proveSearch plants a value in each place, in each spelling, by the way that
-// leads there, and makes sure that the search finds them all.
-func (l *leaks) proveSearch() {
-	l.t.Helper()
-	const planted = "Planted+canary/0123456789=mustbefound"
-	written := spellings(planted)
-	var all []string
-	program, b := l.browser(nil), l.browser(&alice)
-	program.header.Set("Authorization", "Bearer key-acme")
-	for _, name := range slices.Sorted(mapKeys(written)) {
-		all = append(all, written[name])
-		program.begin("x", object{"user": written[name]})
-		if slices.Contains(notInURLs, name) {
-			continue
-		}
-		if got := b.connect("x", url.Values{"return_url": {l.host.URL + appHost + "?" + written[name]}}, nil).outcome(l.t); got.Get("status") != "connected" {
-			l.t.Fatalf("outcome %v", got)
+	all := maps.Clone(l.canaries)
+	for _, value := range issued {
+		if all[value] == "" {
+			all[value] = l.platform + ": " + lost
 		}
 	}
-	text := strings.Join(all, " ")
-	l.config.Logger.Debug("planted " + text)
-	l.err(fmt.Errorf("planted %s", text))
-	for _, kind := range []string{"text/html; charset=utf-8", "application/problem+json", "application/json"} {
-		l.keep(mustParse(l.t, l.host.URL+"/connect/accounts"), &http.Response{Header: http.Header{"Content-Type": {kind}}}, text)
-	}
-
-	texts := l.everywhere()
-	if diff := cmp.Diff(thePlaces, slices.Sorted(mapKeys(texts))); diff != "" {
-		l.t.Errorf("places (-want +got):\n%s", diff)
-	}
-	search := newNeedles(l.t, []string{planted})
-	for _, place := range thePlaces {
-		found := search.in(texts[place])
-		for name := range written {
-			if found[name] == 0 && (place != "urls" || !slices.Contains(notInURLs, name)) {
-				l.t.Errorf("planted in the %s as %s, and not found", place, name)
-			}
-		}
-	}
-}
-
-func mapKeys[K comparable, V any](m map[K]V) func(func(K) bool) {
-	return func(yield func(K) bool) {
-		for key := range m {
-			if !yield(key) {
-				return
-			}
-		}
-	}
+	return all
 }
 
 // wantNoSecret searches every place for every secret.
 func (l *leaks) wantNoSecret() {
 	l.t.Helper()
-	secrets := l.secrets()
-	if len(secrets) < 40 {
-		l.t.Errorf("only %d secrets to look for", len(secrets))
-	}
-	search := newNeedles(l.t, secrets)
+	search := newKinds(l.t, l.secrets())
 	for place, text := range l.everywhere() {
-		for spelling, n := range search.in(text) {
-			l.t.Errorf("%d secrets in the %s, written as %s", n, place, spelling)
-		}
-	}
-}
-
-// life runs an account of a tenant of its own from its start to its end, with
-// whatever fault is on. How each step ends is no matter here.
-func (l *leaks) life(platform, tenant string) {
-	l.t.Helper()
-	p := connect.Principal{Tenant: tenant, User: "alice", Ambient: true}
-	b := l.browser(&p)
-	switch platform {
-	case "bluesky":
-		b.call(http.MethodPost, "/connect/credentials/bluesky", credentials())
-	default:
-		back := b.consent(b.start(platform, url.Values{"select": {"all"}}), nil)
-		b.get(b.arrive(back).location())
-		b.arrive(back) // a reload
-	}
-	accounts := l.accounts(p)
-	l.use(accounts)
-	l.clock.advance(2*time.Hour + time.Minute) // access tokens of X and Bluesky are over
-	l.use(accounts)
-	l.clock.advance(3 * time.Minute)
-	l.use(accounts)
-	b.get("/connect/ui/")
-	for _, account := range accounts {
-		b.get("/connect/accounts/" + account.ID)
-		b.call(http.MethodDelete, "/connect/accounts/"+account.ID, nil)
-		_, err := l.engine.Client(l.t.Context(), tenant, account.ID)
-		l.err(err)
-	}
-}
-
-// use calls the platform as each account.
-func (l *leaks) use(accounts []connect.Account) {
-	l.t.Helper()
-	for _, account := range accounts {
-		target := "https://api.x.com/2/users/me"
-		switch account.Platform {
-		case "facebook":
-			target = "https://graph.facebook.com/v26.0/" + account.PlatformID + "?fields=id,name"
-		case "bluesky":
-			target = "https://pds.sandbox.test/xrpc/com.atproto.server.getSession"
-		}
-		_, err := l.call(account.Tenant, account.ID, target)
-		l.err(err)
-		_, err = l.call(account.Tenant, account.ID, "https://evil.example.com/")
-		l.err(err)
-		source, err := l.engine.TokenSource(l.t.Context(), account.Tenant, account.ID)
-		l.err(err)
-		if err == nil {
-			_, err = source.Token()
-			l.err(err)
+		told := map[string]bool{}
+		for _, s := range search.in(text) {
+			_, kind, _ := strings.Cut(s.kind, ": ")
+			if !told[s.kind] && !slices.Contains(shown[kind], place) {
+				told[s.kind] = true
+				l.t.Errorf("%s is in the %s, as %s: …%q", s.kind, place, s.spelling, text[max(0, s.at-120):s.at])
+			}
 		}
 	}
 }

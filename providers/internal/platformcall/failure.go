@@ -3,6 +3,7 @@ package platformcall
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -84,6 +85,11 @@ func (f Failure) Says(phrase string) bool {
 	return strings.Contains(strings.ToLower(f.Text), strings.ToLower(phrase))
 }
 
+// codeShape is what error codes look like. Security: a platform must not get
+// what it was sent into our errors, and a token has letters and digits beside
+// each other.
+var codeShape = regexp.MustCompile(`^(?:[A-Za-z]{1,32}|[0-9]{1,10})(?:[_./-](?:[A-Za-z]{1,32}|[0-9]{1,10}))*$`)
+
 // providerError returns the error for f.
 func (f Failure) providerError(classify Classify, now time.Time) *connect.ProviderError {
 	var e connect.ProviderError
@@ -97,6 +103,9 @@ func (f Failure) providerError(classify Classify, now time.Time) *connect.Provid
 	}
 	if e.Code == "" {
 		e.Code = f.Code
+	}
+	if len(e.Code) > 64 || !codeShape.MatchString(e.Code) {
+		e.Code = ""
 	}
 	if e.RetryAfter == 0 {
 		e.RetryAfter = retryAfter(f.Header.Get("Retry-After"), now)
