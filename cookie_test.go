@@ -317,10 +317,11 @@ func TestLinkExpires(t *testing.T) {
 
 func TestStartByNavigation(t *testing.T) {
 	t.Parallel()
-	straight := map[string]bool{"Sec-Fetch-Site: same-origin": true, "Sec-Fetch-Dest: document": true}
+	straight := map[string]bool{"Sec-Fetch-Site: same-origin": true, "Sec-Fetch-Dest: document": true, "Sec-Fetch-Mode: navigate": true}
 	for _, header := range []string{
 		"Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Sec-Fetch-Site: none", "Accept: text/html",
 		"Sec-Purpose: prefetch", "Sec-Purpose: prefetch;prerender", "Sec-Fetch-Dest: iframe", "Sec-Fetch-Dest: image", "Sec-Fetch-Dest: document",
+		"Sec-Fetch-Mode: no-cors", "Sec-Fetch-Mode: navigate",
 	} {
 		t.Run(header, func(t *testing.T) {
 			t.Parallel()

@@ -1,7 +1,6 @@
 package connect
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -26,9 +25,6 @@ type CredentialsRequest struct {
 	Kind      string
 	AccountID string
 	Metadata  json.RawMessage
-
-	mode      Mode // of our own form, whose browser goes on
-	returnURL string
 }
 
 // ConnectCredentials connects by credentials, such as a Bluesky app password.
@@ -38,10 +34,15 @@ type CredentialsRequest struct {
 // [CodeCredentialsRefused] means that the values were wrong; at most 10 tries
 // a minute are made for one user and platform ([CodeRateLimited]).
 func (c *Connector) ConnectCredentials(ctx context.Context, p Principal, req CredentialsRequest) (*Outcome, error) {
+	return c.login(ctx, p, req, ModeHeadless, "")
+}
+
+// login is ConnectCredentials, also for a form of ours, whose browser goes on.
+func (c *Connector) login(ctx context.Context, p Principal, req CredentialsRequest, mode Mode, returnURL string) (*Outcome, error) {
 	const op = "credentials"
 	start := StartRequest{
 		Platform: req.Platform, Method: req.Method, User: req.User, Kind: req.Kind, AccountID: req.AccountID, Metadata: req.Metadata,
-		Mode: cmp.Or(req.mode, ModeHeadless), ReturnURL: req.returnURL,
+		Mode: mode, ReturnURL: returnURL,
 	}
 	at, err := c.plan(ctx, op, p, start, MethodCredentials)
 	if err != nil {

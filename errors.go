@@ -177,8 +177,8 @@ func (e *ProviderError) Unwrap() error { return e.Err }
 var codeShape = regexp.MustCompile(`^(?:[A-Za-z]{1,32}|[0-9]{1,10})(?:[_./-](?:[A-Za-z]{1,32}|[0-9]{1,10}))*$`)
 
 // printable returns code where it looks like an error code, so that a hostile
-// server can neither write into our logs nor put there what it was sent: a
-// token has letters and digits beside each other.
+// server can neither write into our logs nor, in most cases, put there what it
+// was sent: hardly a token has no letter beside a digit.
 func printable(code string) string {
 	if len(code) > 64 || !codeShape.MatchString(code) {
 		return ""

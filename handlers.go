@@ -45,8 +45,7 @@ func (c *Connector) Handler() http.Handler {
 	}
 	stripped := http.StripPrefix(c.base.Path, mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Security: the mux would redirect a path that is not clean, and take a
-		// code along in the query.
+		// As it was sent, since an encoded slash ends no prefix.
 		if !strings.HasPrefix(r.URL.EscapedPath(), c.base.Path+"/") {
 			c.cfg.Logger.Warn("a request is not below Config.BaseURL's path: mount Handler there, without http.StripPrefix", "path", c.base.Path)
 			c.noRoute(w, r)
@@ -61,10 +60,13 @@ func (c *Connector) Handler() http.Handler {
 	})
 }
 
-// isClean reports whether a mux serves p as it is: others it redirects.
+// isClean reports whether a mux serves p as it is.
+//
+// Security: others it redirects, and takes a code along in the query, or a
+// session in the path.
 func isClean(p string) bool {
 	clean := path.Clean(p)
-	return clean == p || clean+"/" == p
+	return clean == p || clean != "/" && clean+"/" == p
 }
 
 func (c *Connector) toConnectPage(w http.ResponseWriter, _ *http.Request) { seeOther(w, c.url("/ui/")) }

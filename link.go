@@ -119,10 +119,13 @@ func prefetched(r *http.Request) bool {
 }
 
 // ownNavigation reports whether a page of our own origin sent the browser
-// here, and not to fill a frame or a picture of that page.
+// here, and not to fill a frame or a picture of that page. A browser that does
+// not say what it fetches for, as Safari before 16.4 did, is taken at its word
+// about the site: what it starts is bound to its own session all the same.
 func ownNavigation(r *http.Request) bool {
-	dest := r.Header.Get("Sec-Fetch-Dest")
-	return r.Header.Get("Sec-Fetch-Site") == "same-origin" && (dest == "" || dest == "document")
+	dest, mode := r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Sec-Fetch-Mode")
+	return r.Header.Get("Sec-Fetch-Site") == "same-origin" &&
+		(dest == "" || dest == "document") && (mode == "" || mode == "navigate")
 }
 
 // seeOther redirects with 303, the one redirect that never repeats a body

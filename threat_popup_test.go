@@ -86,11 +86,15 @@ func TestThreat86_OtherFlowsTellNobody(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser(&alice)
 	hosted := b.connect("x", nil, nil).outcome(t)
+	open, _ := b.begin("x", object{"mode": "popup"})
 	for name, query := range map[string]url.Values{
-		"a flow that is no popup's": hosted,
-		"no flow":                   {"status": {"connected"}, "platform": {"x"}},
-		"an unknown flow":           {"status": {"connected"}, "platform": {"x"}, "flow_id": {"01a202ea-80b4-72d1-930f-d2d98dc88776"}},
-		"no id":                     {"status": {"connected"}, "flow_id": {"*"}},
+		"a flow that is no popup's":     hosted,
+		"no flow":                       {"status": {"connected"}, "platform": {"x"}},
+		"a popup's that has not ended":  {"status": {"connected"}, "flow_id": {open}, "account_ids": {"forged"}},
+		"a popup's without its ticket":  {"status": {"continue"}, "flow_id": {open}, "ticket": {strings.Repeat("A", 43)}},
+		"a popup's that is not pending": {"status": {"pending"}, "flow_id": {open}, "session": {strings.Repeat("A", 43)}},
+		"an unknown flow":               {"status": {"connected"}, "platform": {"x"}, "flow_id": {"01a202ea-80b4-72d1-930f-d2d98dc88776"}},
+		"no id":                         {"status": {"connected"}, "flow_id": {"*"}},
 	} {
 		if origin, message := told(t, b.get("/connect/ui/result?"+query.Encode())); origin != "" {
 			t.Errorf("%s: %q is told %v", name, origin, message)

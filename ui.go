@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed944197df/connect/internal/returnurl"
 	"github.com/seed944197df/connect/pages"
 	"github.com/seed944197df/connect/selection"
 )
@@ -35,7 +34,7 @@ func (c *Connector) PagesHandler() http.Handler {
 		escaped := r.URL.EscapedPath()
 		switch {
 		case !isClean(r.URL.Path):
-			c.noRoute(w, r) // the mux would redirect, and take a session along in the path
+			c.noRoute(w, r)
 		case strings.HasPrefix(escaped, c.base.Path+"/ui/"):
 			mounted.ServeHTTP(w, r)
 		case strings.HasPrefix(escaped, "/ui/"):
@@ -377,9 +376,9 @@ func (c *Connector) credentialsForm(r *http.Request) (*credentialsForm, error) {
 	if err != nil {
 		return nil, err
 	}
-	form := &credentialsForm{accountID: query.Get("account_id"), mode: Mode(query.Get("mode")), returnURL: c.cfg.DefaultReturnURL}
-	if query.Get("return_url") != "" {
-		form.returnURL = query.Get("return_url")
+	form := &credentialsForm{
+		accountID: query.Get("account_id"), mode: Mode(query.Get("mode")),
+		returnURL: cmp.Or(query.Get("return_url"), c.cfg.DefaultReturnURL),
 	}
 	if err := c.checkReturn(op, form.returnURL); err != nil {
 		return nil, err
@@ -453,14 +452,11 @@ func (c *Connector) credentialsPost(w http.ResponseWriter, r *http.Request) {
 		c.errorPage(w, r, err)
 		return
 	}
-	req := CredentialsRequest{
-		Platform: form.adapter.Name, Method: form.method.ID, AccountID: form.accountID, Values: map[string]Secret{},
-		mode: cmp.Or(form.mode, ModeHosted), returnURL: form.returnURL,
-	}
+	req := CredentialsRequest{Platform: form.adapter.Name, Method: form.method.ID, AccountID: form.accountID, Values: map[string]Secret{}}
 	for _, f := range form.method.Fields {
 		req.Values[f.Name] = NewSecret(r.PostForm.Get(f.Name))
 	}
-	out, err := c.ConnectCredentials(r.Context(), p, req)
+	out, err := c.login(r.Context(), p, req, form.mode, form.returnURL)
 	if err != nil {
 		c.showCredentials(w, r, p, form, asError(err))
 		return
@@ -479,8 +475,7 @@ func (c *Connector) resultPage(w http.ResponseWriter, r *http.Request) {
 	if _, err := parseID(page.FlowID); err != nil {
 		page.FlowID = ""
 	}
-	if origin := c.openerOf(r.Context(), page.FlowID); origin != "" {
-		page.Opener = &pages.Opener{Origin: origin, Message: returnurl.Outcome(query)}
+	if page.Opener = c.opener(r.Context(), page.FlowID, query); page.Opener != nil {
 		page.Again, page.Continue = "", ""
 	}
 	if a := c.platforms[query.Get("platform")]; a != nil {
@@ -510,29 +505,42 @@ func (c *Connector) resultAccounts(r *http.Request, flowID string) []pages.Accou
 	return c.viewAccounts(view.Outcome.Accounts)
 }
 
-// openerOf is the one origin that may learn how a flow ended from its popup:
-// that of the flow's return URL, else our own; empty where the flow is none of
-// a popup's.
+// opener is whom a popup's result page tells, and what: the origin of the
+// flow's return URL, else our own, and what the address of the page says, where
+// the flow bears it out. It is nil where there is nothing to tell.
 //
-// Security: the message says what the address of the result page says, which a
-// return URL would say as well. So it tells the opener's page nothing new, and
-// like a return URL it is no proof: the host asks GET /flows/{id}.
-func (c *Connector) openerOf(ctx context.Context, flowID string) string {
-	if flowID == "" {
-		return ""
-	}
+// Security: the address may have been made up. What comes of it is a hint all
+// the same: a refusal leaves the flow as it is, and anybody can claim one.
+func (c *Connector) opener(ctx context.Context, flowID string, query url.Values) *pages.Opener {
 	flow, err := c.cfg.Store.ReadFlow(ctx, FlowKey{ID: flowID})
 	if err != nil {
-		return ""
+		return nil
 	}
 	at, err := c.openFlow("page", flow)
 	if err != nil || at.request.Mode != ModePopup {
-		return ""
+		return nil
 	}
+	out := Outcome{Status: OutcomeStatus(query.Get("status")), Platform: flow.Platform, FlowID: flow.ID}
+	switch {
+	case out.Status == OutcomeConnected && flow.Status == FlowConnected:
+		for _, id := range flow.Outcome.AccountIDs {
+			out.Accounts = append(out.Accounts, Account{ID: id})
+		}
+	case out.Status == OutcomeContinue && c.handleMatches(purposeTicket, flow, query.Get("ticket")):
+		out.Ticket = query.Get("ticket")
+	case out.Status == OutcomeError:
+		out.Error = knownCode(query.Get("error"))
+	default:
+		return nil
+	}
+	opener := &pages.Opener{Origin: c.base.Scheme + "://" + c.base.Host, Message: map[string]string{}}
 	if origin, err := c.returns.Origin(at.request.ReturnURL); err == nil {
-		return origin
+		opener.Origin = origin
 	}
-	return c.base.Scheme + "://" + c.base.Host
+	for _, p := range out.parameters() {
+		opener.Message[p[0]] = p[1]
+	}
+	return opener
 }
 
 // knownCode keeps a stranger from writing on our page.

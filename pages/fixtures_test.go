@@ -39,6 +39,8 @@ func (w world) fixtures() []fixture {
 		fixture{"result-three", Result{Platform: "Facebook", Accounts: w.bakery()[:3], Continue: "/page/connect"}},
 		fixture{"result-failed", Result{Platform: "Facebook", Code: "access_denied", Continue: "/page/connect", Again: "/page/hop", FlowID: "fl_7Q2M8ZT4"}},
 		fixture{"result-unfinished", Result{Platform: "Facebook", Unfinished: true, FlowID: "fl_7Q2M8ZT4"}},
+		fixture{"result-popup", Result{Platform: "X", Accounts: w.bakery()[4:5], Opener: &Opener{Origin: w.site, Message: map[string]string{"status": "error"}}}},
+		fixture{"result-popup-failed", Result{Platform: "X", Code: "access_denied", FlowID: "fl_7Q2M8ZT4", Opener: &Opener{Origin: w.site, Message: map[string]string{"status": "error"}}}},
 		fixture{"working", Working{Platform: "Facebook", Refresh: "/page/working"}},
 		fixture{"error", Error{Code: "not_found", Back: "/page/connect", FlowID: "fl_7Q2M8ZT4"}},
 		fixture{"error-signed-out", Error{Code: "unauthenticated", Back: "/page/connect"}},

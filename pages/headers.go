@@ -16,7 +16,7 @@ import (
 // Security: frame-ancestors and X-Frame-Options against clickjacking,
 // Cross-Origin-Opener-Policy against an opener that steers the page,
 // no-referrer because page URLs name flows and sessions, no-store because
-// pages hold names and one-time tokens. Under no-referrer browsers send
+// pages hold names and the tokens of their forms. Under no-referrer browsers send
 // "Origin: null" with a form's post: who checks origins must go by
 // Sec-Fetch-Site.
 func setHeaders(h http.Header, policy, refresh string, popup bool) {

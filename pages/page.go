@@ -8,7 +8,7 @@ import (
 
 // Names of the form fields that the pages send back.
 const (
-	FieldToken    = "csrf_token"   // a form's one-time token
+	FieldToken    = "csrf_token"   // bound to the person and the form's purpose
 	FieldSelected = "selected_ids" // a chosen candidate's id; repeated
 	FieldQuery    = "q"            // what the picker's search box holds
 	FieldCursor   = "cursor"       // the page of candidates that is asked for

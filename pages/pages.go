@@ -9,8 +9,9 @@
 // Security: what a platform says about its accounts (names, ids, avatars) is
 // hostile here. It reaches a page only through html/template's contextual
 // escaping, after control and direction characters are gone and the text is
-// cut to 200 characters. A page holds no inline style and, but for a popup's
-// result page, no script, and its Content-Security-Policy allows none.
+// cut to 200 characters. A page holds no inline style and no script, and its
+// Content-Security-Policy allows none, but for the one script of a popup's
+// result page.
 package pages
 
 import (

@@ -15,14 +15,11 @@ func popup(origin string, message map[string]string) Result {
 	return Result{Platform: "X", Opener: &Opener{Origin: origin, Message: message}}
 }
 
-// A popup's result page has one script, whose hash its policy names, and keeps
-// its opener; in all else it is like the others.
-func TestThreat86_TheOneScript(t *testing.T) {
-	t.Parallel()
-	p := setup(t, Options{})
-	w := render(t, p, popup("https://app.example.com", map[string]string{"status": "connected"}))
+// theScript is the one script of a page.
+func theScript(t *testing.T, page string) element {
+	t.Helper()
 	var scripts []element
-	for _, e := range parsed(t, "popup", w.Body.String()) {
+	for _, e := range parsed(t, "popup", page) {
 		if e.name == "script" {
 			scripts = append(scripts, e)
 		}
@@ -30,12 +27,22 @@ func TestThreat86_TheOneScript(t *testing.T) {
 	if len(scripts) != 1 {
 		t.Fatalf("%d scripts, want 1", len(scripts))
 	}
-	sum := sha256.Sum256([]byte(scripts[0].text))
+	return scripts[0]
+}
+
+// A popup's result page has one script, whose hash its policy names, and keeps
+// its opener; in all else it is like the others.
+func TestThreat86_TheOneScript(t *testing.T) {
+	t.Parallel()
+	p := setup(t, Options{})
+	w := render(t, p, popup("https://app.example.com", map[string]string{"status": "connected"}))
+	script := theScript(t, w.Body.String())
+	sum := sha256.Sum256([]byte(script.text))
 	source := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	want(t, "popup", w.Header(), "Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src "+source+"; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	want(t, "popup", w.Header(), "Cross-Origin-Opener-Policy", "unsafe-none")
 	want(t, "popup", w.Header(), "X-Content-Type-Options", "nosniff")
-	if strings.Contains(scripts[0].text, "*") {
+	if strings.Contains(script.text, "*") {
 		t.Error("the script may post to anybody")
 	}
 }
@@ -46,21 +53,17 @@ func TestThreat86_MessageIsData(t *testing.T) {
 	p := setup(t, Options{})
 	sent := map[string]string{"status": "error", "error": `"><script>alert(1)</script>`, "flow_id": "</script>\u2028'"}
 	w := render(t, p, popup("https://app.example.com", sent))
-	for _, e := range parsed(t, "popup", w.Body.String()) {
-		if e.name != "script" {
-			continue
-		}
-		if e.attrs["data-origin"] != "https://app.example.com" {
-			t.Errorf("the message goes to %q", e.attrs["data-origin"])
-		}
-		var got map[string]string
-		if err := json.Unmarshal([]byte(html.UnescapeString(e.attrs["data-message"])), &got); err != nil {
-			t.Fatal(err)
-		}
-		sent["type"] = "connect.outcome"
-		if diff := cmp.Diff(sent, got); diff != "" {
-			t.Errorf("message (-want +got):\n%s", diff)
-		}
+	script := theScript(t, w.Body.String())
+	if script.attrs["data-origin"] != "https://app.example.com" {
+		t.Errorf("the message goes to %q", script.attrs["data-origin"])
+	}
+	var got map[string]string
+	if err := json.Unmarshal([]byte(html.UnescapeString(script.attrs["data-message"])), &got); err != nil {
+		t.Fatal(err)
+	}
+	sent["type"] = "connect.outcome"
+	if diff := cmp.Diff(sent, got); diff != "" {
+		t.Errorf("message (-want +got):\n%s", diff)
 	}
 }
 

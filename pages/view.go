@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"maps"
 	"net/url"
-	"strings"
 )
 
 // funcs is what templates may call besides the page's fields and methods.
@@ -19,7 +18,6 @@ func (p *Pages) funcs() template.FuncMap {
 		"avatar":         avatar,
 		"initials":       initials,
 		"hue":            hue,
-		"join":           strings.Join,
 		"dict":           dict,
 		"popup":          func() template.JS { return p.popup },
 		"message":        message,

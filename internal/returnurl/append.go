@@ -42,17 +42,6 @@ func Append(raw string, params [][2]string) string {
 	return b.String()
 }
 
-// Outcome returns the reserved parameters of a query: what [Append] put there.
-func Outcome(query url.Values) map[string]string {
-	outcome := map[string]string{}
-	for name := range query {
-		if reserved(name) {
-			outcome[name] = query.Get(name)
-		}
-	}
-	return outcome
-}
-
 // withoutReserved drops reserved parameters with the separator before them. A semicolon separates too: some hosts
 // still read a=1;status=connected as two parameters.
 func withoutReserved(query string) string {

@@ -85,9 +85,10 @@ func (f Failure) Says(phrase string) bool {
 	return strings.Contains(strings.ToLower(f.Text), strings.ToLower(phrase))
 }
 
-// codeShape is what error codes look like. Security: a platform must not get
-// what it was sent into our errors, and a token has letters and digits beside
-// each other.
+// codeShape is what error codes look like.
+//
+// Security: a platform must not get what it was sent into our errors, and
+// hardly a token has no letter beside a digit.
 var codeShape = regexp.MustCompile(`^(?:[A-Za-z]{1,32}|[0-9]{1,10})(?:[_./-](?:[A-Za-z]{1,32}|[0-9]{1,10}))*$`)
 
 // providerError returns the error for f.
