@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 
@@ -277,7 +278,7 @@ func checkMetadata(op string, metadata json.RawMessage) error {
 		return nil
 	case len(metadata) > maxMetadata:
 		return invalid(op, "metadata", "Is longer than 2 KiB.")
-	case trimmed[0] != '{' || !json.Valid(trimmed):
+	case trimmed[0] != '{' || !utf8.Valid(trimmed) || !json.Valid(trimmed):
 		return invalid(op, "metadata", "Must be a JSON object.")
 	}
 	return nil

@@ -18,6 +18,9 @@ import (
 // limit that a platform advises.
 const maxState = 512
 
+// maxClaim bounds a platform's and a client's name in a state, in bytes.
+const maxClaim = 32
+
 // StateClaims is all that a state says: it names the flow, and the flow's row
 // says the rest.
 type StateClaims struct {
@@ -110,7 +113,7 @@ func asWritten(state string, sealed *jose.JSONWebEncryption) bool {
 // platform and client, each with its length. JSON would pass 255 characters.
 func (claims StateClaims) pack() ([]byte, error) {
 	id, err := parseID(claims.FlowID)
-	if err != nil || len(claims.Platform) > 32 || len(claims.Client) > 32 {
+	if err != nil || len(claims.Platform) > maxClaim || len(claims.Client) > maxClaim {
 		return nil, errors.New("connect: state claims are out of range")
 	}
 	payload := binary.BigEndian.AppendUint64(id[:], uint64(claims.Expiry.Unix()))
@@ -130,7 +133,7 @@ func unpackClaims(payload []byte) (StateClaims, error) {
 	}
 	rest := payload[24:]
 	for _, field := range []*string{&claims.Platform, &claims.Client} {
-		if len(rest) == 0 || len(rest)-1 < int(rest[0]) {
+		if len(rest) == 0 || rest[0] > maxClaim || len(rest)-1 < int(rest[0]) {
 			return StateClaims{}, errState
 		}
 		*field, rest = string(rest[1:1+rest[0]]), rest[1+rest[0]:]

@@ -78,7 +78,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestChoose(t *testing.T) {
+func TestThreat70_OnlyWhatWasOffered(t *testing.T) {
 	t.Parallel()
 	offered := []selection.Candidate{page("1"), page("2"), blocked("3"), profile("1"), profile("2")}
 	tests := []struct {

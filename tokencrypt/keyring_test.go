@@ -185,17 +185,3 @@ func TestDerive(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParseKeyring(f *testing.F) {
-	f.Add("k1:" + canaryKey + "\n# a comment\n")
-	f.Add("k1:\nk2")
-	f.Fuzz(func(t *testing.T, text string) {
-		ring, err := ParseKeyring(text)
-		if (ring == nil) != (err != nil) {
-			t.Fatalf("ParseKeyring = %v, %v", ring, err)
-		}
-		if ring != nil && ring.keys[ring.PrimaryID()] == nil {
-			t.Error("the ring has no primary key")
-		}
-	})
-}

@@ -213,19 +213,3 @@ func mustSealed(t *testing.T, ring *Keyring) []byte {
 	}
 	return blob
 }
-
-func FuzzOpen(f *testing.F) {
-	ring := newRing(f, mustKey(f, "k1"))
-	f.Add(mustSeal(f, ring, grant, bearer))
-	f.Add([]byte("\x01\x01\xff"))
-	f.Add([]byte(bearer))
-	f.Fuzz(func(t *testing.T, blob []byte) {
-		_, err := ring.Open(grant, blob)
-		if err != nil && !errors.Is(err, ErrIntegrity) && !errors.Is(err, ErrKeyUnavailable) {
-			t.Errorf("Open: %v is of no class", err)
-		}
-		if id, err := KeyID(blob); (err == nil) != isName(id, maxKeyID) {
-			t.Errorf("KeyID = %q, %v", id, err)
-		}
-	})
-}

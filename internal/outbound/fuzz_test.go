@@ -46,6 +46,7 @@ func FuzzPublic(f *testing.F) {
 		}
 	}
 	f.Add(uint64(0x2606_4700_0000_0000), uint64(0x1111))
+	f.Add(uint64(0), uint64(0xffff_0808_0808)) // ::ffff:8.8.8.8
 	f.Fuzz(func(t *testing.T, high, low uint64) {
 		ip := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, high), low)
 		v6, v4 := netip.AddrFrom16([16]byte(ip)), netip.AddrFrom4([4]byte(ip))

@@ -1,13 +1,12 @@
 package returnurl
 
 import (
-	"bytes"
-	"context"
+	"bufio"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/seed944197df/connect/internal/testreq"
 )
@@ -27,49 +26,61 @@ func TestThreat29_GoParserAgrees(t *testing.T) {
 	}
 }
 
-// Node's URL is the WHATWG parser that browsers have.
 func TestThreat29_BrowserParserAgrees(t *testing.T) {
 	t.Parallel()
-	node := testreq.Command(t, "node")
+	see := newBrowser(t)
 	a, rows := table(t)
-	var accepted, want []string
 	for _, raw := range append(mutants(rows, 20_000), urlsOf(rows)...) {
 		if origin, err := a.Origin(raw); err == nil {
-			sent := Append(raw, connected)
-			accepted, want = append(accepted, raw, sent), append(want, origin, origin)
-		}
-	}
-	for i, got := range browserOrigins(t, node, accepted) {
-		if got != want[i] {
-			t.Errorf("Origin(%q) = %q, a browser sees %q", accepted[i], want[i], got)
+			seesOrigin(t, see, origin, raw)
+			seesOrigin(t, see, origin, Append(raw, connected))
 		}
 	}
 }
 
-const originsOfStdin = `
-const urls = JSON.parse(require("fs").readFileSync(0, "utf8"));
-const origin = (raw) => { try { return new URL(raw, "https://base.test/").origin } catch { return "refused" } };
-console.log(JSON.stringify(urls.map(origin)));`
+// A browser tells the origin that it sees in a URL.
+type browser func(raw string) string
 
-func browserOrigins(t *testing.T, node string, urls []string) []string {
+// originOfLine answers each URL, a line of JSON, with a line. Node's URL is the WHATWG parser that browsers have.
+const originOfLine = `
+const origin = (raw) => {
+  try {
+    const u = new URL(raw, "https://base.test/");
+    return u.username || u.password || u.hash ? "more than an origin" : u.origin;
+  } catch { return "refused" }
+};
+require("readline").createInterface({ input: process.stdin }).on("line", (line) => console.log(origin(JSON.parse(line))));`
+
+// newBrowser starts a browser that ends with the test. It must not be asked by two goroutines at once.
+func newBrowser(tb testing.TB) browser {
+	tb.Helper()
+	node := exec.Command(testreq.Command(tb, "node"), "-e", originOfLine)
+	in, err1 := node.StdinPipe()
+	out, err2 := node.StdoutPipe()
+	if err := errors.Join(err1, err2, node.Start()); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		in.Close() // its last line
+		if err := node.Wait(); err != nil {
+			tb.Error(err)
+		}
+	})
+	ask, answers := json.NewEncoder(in), bufio.NewScanner(out)
+	return func(raw string) string {
+		if err := ask.Encode(raw); err != nil || !answers.Scan() {
+			return "no answer"
+		}
+		return answers.Text()
+	}
+}
+
+// seesOrigin fails if a browser sees another origin in raw than want.
+func seesOrigin(t *testing.T, see browser, want, raw string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	input, err := json.Marshal(urls)
-	if err != nil {
-		t.Fatal(err)
+	if got := see(raw); got != want {
+		t.Errorf("Origin(%q) = %q, a browser sees %q", raw, want, got)
 	}
-	cmd := exec.CommandContext(ctx, node, "-e", originsOfStdin)
-	cmd.Stdin = bytes.NewReader(input)
-	output, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var origins []string
-	if err := json.Unmarshal(output, &origins); err != nil || len(origins) != len(urls) {
-		t.Fatalf("node answered %d origins for %d URLs: %v", len(origins), len(urls), err)
-	}
-	return origins
 }
 
 func urlsOf(rows []row) []string {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -231,28 +230,4 @@ type breaking struct{}
 func (breaking) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "1000")
 	_, _ = io.WriteString(w, `{"did":"did:`)
-}
-
-// FuzzLogin: whatever is typed, nothing but host names is asked.
-func FuzzLogin(f *testing.F) {
-	for _, seed := range []string{handle, did, email, "@ada.example.com", "did:web:ada.example.com", "https://ada.example.com/", "ada@b@c", "\u202eada.example.com", "a.b", "127.1", "[::1]", "a%2eb.test"} {
-		f.Add(seed, pdsHost)
-		f.Add(email, seed)
-	}
-	f.Fuzz(func(t *testing.T, identifier, pds string) {
-		w, _ := newWorld(t)
-		w.dns.broken = true
-		_, err := bluesky.New(nil).Login(t.Context(), w.env(), typed("identifier", identifier, "pds", pds))
-		var e *connect.ProviderError
-		if err != nil && !errors.As(err, &e) {
-			t.Errorf("the error is %v", err)
-		}
-		for _, request := range w.seen() {
-			host, _, _ := strings.Cut(request[strings.Index(request, " ")+1:], "/")
-			labels := strings.Split(host, ".")
-			if len(labels) < 2 || slices.Contains(labels, "") || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" {
-				t.Errorf("%q is asked for %q, %q", request, identifier, pds)
-			}
-		}
-	})
 }

@@ -25,7 +25,7 @@ func exchange(t *testing.T, f *fake) (*connect.Tokens, error) {
 	})
 }
 
-func TestBegin(t *testing.T) {
+func TestThreat12_AlwaysS256(t *testing.T) {
 	t.Parallel()
 	p := newProvider()
 	req := connect.AuthRequest{

@@ -209,6 +209,9 @@ func TestThreat11_CodeOfAnotherFlow(t *testing.T) {
 	if tokens != nil || len(f.got) != 1 {
 		t.Errorf("%d requests were sent, want 1 and no tokens", len(f.got))
 	}
+	if f.got[0].Form.Get("code_verifier") != verifier {
+		t.Error("X is not told the flow's own verifier, and so cannot know")
+	}
 }
 
 func TestCodeThatNoHeaderCanCarryIsNotSent(t *testing.T) {

@@ -79,7 +79,7 @@ func asProviderError(t *testing.T, err error) *connect.ProviderError {
 	if !errors.As(err, &failure) {
 		t.Fatalf("the error is a %T, want *connect.ProviderError", err)
 	}
-	if text := fmt.Sprintf("%v %+v %#v", err, err, failure.Err); strings.Contains(text, canary) {
+	if text := fmt.Sprintf("%v %+v %#v %s", err, err, failure.Err, failure.Code); strings.Contains(text, canary) {
 		t.Errorf("the error holds a secret: %s", text)
 	}
 	return failure
@@ -443,7 +443,12 @@ func TestThreat103_NoURLInErrors(t *testing.T) {
 
 func TestThreat104_NoBodyInErrors(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"<html>" + canary, `{"error":{"message":"` + canary + `"}}`, `{"error":"","error_description":"` + canary + `"}`} {
+	for _, body := range []string{
+		"<html>" + canary,
+		`{"error":"` + canary + `"}`,
+		`{"error":{"message":"` + canary + `"}}`,
+		`{"error":"","error_description":"` + canary + `"}`,
+	} {
 		for _, status := range []int{200, 400, 401, 500} {
 			_, failure := post(t, answering(status, body)) // asProviderError looks for it
 			if failure == nil || failure.Status != status {

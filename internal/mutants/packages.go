@@ -1,0 +1,272 @@
+package main
+
+import "slices"
+
+// packageMutants take guards outside the root package away.
+var packageMutants = slices.Concat(sealing, returning, guarding, bounding, silencing, reading, showing, keeping, refusedRanges())
+
+// sealing is about tokencrypt.
+var sealing = []mutant{
+	{row: 49, file: "tokencrypt/keyring.go", old: `infoDerive+purpose)`, new: `infoDerive)`, why: "one key for all purposes"},
+	{row: 49, file: "tokencrypt/keyring.go", old: `"connect/tokencrypt/v1/derive/"`, new: `"connect/tokencrypt/v1/"`, why: "a purpose that derives the key that seals"},
+	{row: 49, file: "tokencrypt/binding.go", old: `b.Purpose, b.Tenant, b.Record, b.Field, string`, new: `"", b.Tenant, b.Record, b.Field, string`, why: "the purpose in the associated data"},
+	{row: 50, file: "tokencrypt/secret.go", old: `_     [0]func() // not comparable`, new: ``, why: "secrets that == does not compare"},
+	{row: 51, file: "tokencrypt/key.go", old: `readRandom(root)`, new: `readRandom(root[:2])`, why: "keys of 256 random bits"},
+	{row: 55, file: "tokencrypt/binding.go", old: `b.Tenant, b.Record, b.Field, string`, new: `"", b.Record, b.Field, string`, why: "the tenant in the associated data"},
+	{row: 55, file: "tokencrypt/binding.go", old: `b.Record, b.Field, string`, new: `"", b.Field, string`, why: "the record in the associated data"},
+	{row: 55, file: "tokencrypt/binding.go", old: `b.Field, string`, new: `"", string`, why: "the column in the associated data"},
+	{row: 55, file: "tokencrypt/binding.go", old: `return data`, new: `return nil`, why: "the associated data as a whole"},
+	{row: 56, file: "tokencrypt/binding.go", old: `data = binary.BigEndian.AppendUint32(data, uint32(len(field)))`, new: ``, why: "anything between two fields"},
+	{row: 56, file: "tokencrypt/binding.go", old: `data = binary.BigEndian.AppendUint32(data, uint32(len(field)))`, new: `data = append(data, 0)`, why: "a length and not a separator before a field"},
+	{row: 56, file: "tokencrypt/binding.go", old: `data = binary.BigEndian.AppendUint32(data, uint32(len(field)))`, new: `data = append(data, byte(len(field)))`, why: "room for the length of a long field"},
+	{row: 57, file: "tokencrypt/xaes.go", old: `copy(m[4:], nonce[:12])`, new: ``, why: "a key per message"},
+	{row: 57, file: "tokencrypt/xaes.go", old: `block, err := aes.NewCipher(x.messageKey(nonce))`, new: `block, err := x.block, error(nil)`, why: "a message key in place of the ring's"},
+	{row: 57, file: "tokencrypt/seal.go", old: `readRandom(nonce[:])`, new: `readRandom(nonce[12:])`, why: "a random first half of the nonce"},
+	{row: 57, file: "tokencrypt/seal.go", old: `readRandom(nonce[:])`, new: `readRandom(nonce[:12])`, why: "a random second half of the nonce"},
+	{row: 58, file: "tokencrypt/key.go", old: `return errRandom`, new: `return nil`, why: "the check of the random source"},
+	{row: 58, file: "tokencrypt/key.go", old: `"crypto/rand"`, new: `"math/rand"`, why: "the system's random source"},
+	{row: 59, file: "tokencrypt/keyring.go", old: `append([]Key{primary}, decryptOnly...)`, new: `[]Key{primary}`, why: "the keys before the primary one"},
+	{row: 60, file: "tokencrypt/keyring.go", old: `key %q", ErrKeyUnavailable, id)`, new: `key %q", ErrIntegrity, id)`, why: "a missing key that is told from tampering"},
+	{row: 61, file: "tokencrypt/keyring.go", old: `return nil, fmt.Errorf("%w: the ring has no key %q", ErrKeyUnavailable, id)`, new: `return k.keys[k.primary], nil`, why: "the exact key and no other"},
+	{row: 61, file: "tokencrypt/binding.go", old: `string([]byte{algXAES}), keyID,`, new: `string([]byte{algXAES}), "",`, why: "the key id in the associated data"},
+	{row: 62, file: "tokencrypt/seal.go", old: `Open(b Binding, blob []byte) ([]byte, error) {`, new: `Open(b Binding, blob []byte) ([]byte, error) { if len(blob) == 0 || blob[0] != version { return blob, nil }`, why: "the refusal of what was never sealed"},
+	{row: 62, file: "tokencrypt/seal.go", old: `blob[0] != version ||`, new: ``, why: "the version byte"},
+	{row: 62, file: "tokencrypt/seal.go", old: `|| blob[1] != algXAES`, new: ``, why: "the algorithm byte"},
+	{row: 62, file: "tokencrypt/seal.go", old: `return nil, ErrIntegrity`, new: `return sealed.ciphertext, nil`, why: "authentication: what does not open is taken as it is"},
+	{row: 63, file: "tokencrypt/binding.go", old: `string(generation),`, new: `string(generation[:0]),`, why: "the generation in the associated data"},
+	{row: 63, file: "tokencrypt/binding.go", old: `uint64(b.Generation)`, new: `uint64(uint32(b.Generation))`, why: "the upper half of the generation"},
+	{row: 65, file: "tokencrypt/secret.go", old: `func (s Secret) String() string { return redacted }`, new: `func (s Secret) String() string { return s.Reveal() }`, why: "a silent String"},
+	{row: 65, file: "tokencrypt/secret.go", old: `func (s Secret) GoString() string { return redacted }`, new: `func (s Secret) GoString() string { return s.Reveal() }`, why: "a silent GoString"},
+	{row: 65, file: "tokencrypt/secret.go", old: `io.WriteString(state, redacted)`, new: `io.WriteString(state, s.Reveal())`, why: "a silent Format"},
+	{row: 65, file: "tokencrypt/secret.go", old: `slog.StringValue(redacted)`, new: `slog.StringValue(s.Reveal())`, why: "a silent log"},
+	{row: 65, file: "tokencrypt/secret.go", old: `MarshalText() ([]byte, error) { return []byte(redacted), nil }`, new: `MarshalText() ([]byte, error) { return []byte(s.Reveal()), nil }`, why: "a silent text encoding"},
+	{row: 65, file: "tokencrypt/secret.go", old: "return []byte(`\"` + redacted + `\"`), nil", new: `return json.Marshal(s.Reveal())`, why: "a silent JSON encoding"},
+	{row: 65, file: "tokencrypt/secret.go", old: `return errSecretJSON`, new: `return fmt.Errorf("a secret must be a JSON string: %s", data)`, why: "an error that does not quote"},
+	{row: 65, file: "tokencrypt/key.go", old: `io.WriteString(state, redacted)`, new: `io.WriteString(state, k.Text())`, why: "a key's silent Format"},
+	{row: 65, file: "tokencrypt/key.go", old: `return Key{}, errKeyText // the decoder would skip line ends`, new: `return Key{}, fmt.Errorf("a key cannot read %q", text)`, why: "an error that does not quote a key"},
+	{row: 65, file: "tokencrypt/keyring.go", old: `if !isName(id, maxKeyID) {`, new: `if false {`, why: "an error that does not quote what is no key id"},
+}
+
+// returning is about internal/returnurl.
+var returning = []mutant{
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `if a == nil || !a.origins[o] {`, new: `if a == nil {`, why: "the allow-list"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `if a == nil || !a.origins[o] {`, new: `if a == nil || !a.origins[o] && !a.origins[origin{"https", o.host, 443}] {`, why: "scheme and port of the origin"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `if a == nil || !a.origins[o] {`, new: `if a == nil || !a.origins[o] && !strings.HasSuffix(o.host, "example.com") {`, why: "the host as a whole"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `if a == nil || !a.origins[o] {`, new: `if a == nil || !a.origins[o] && !strings.HasPrefix(o.host, "app.example.com") {`, why: "the end of the host"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `raw == "" || len(raw) > maxLength`, new: `raw == ""`, why: "the length limit"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: "\"\\\\\\\"`<>^{|}#\"", new: "\"\\\"`<>^{|}#\"", why: "the refusal of a backslash"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: "\"\\\\\\\"`<>^{|}#\"", new: "\"\\\\#\"", why: "the refusal of delimiters"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `case c == '%' && (`, new: `case c == '%' && false && (`, why: "whole percent escapes"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `if strings.ContainsAny(authority, "/?") {`, new: `if authority == "" {`, why: "allow-list entries without a path"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `if o.scheme == "http" && o.host`, new: `if false && o.host`, why: "https but for this machine"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `(scheme != "https" && scheme != "http")`, new: `scheme == ""`, why: "the two schemes"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `return o, checkHost(o.host)`, new: `return o, nil`, why: "the grammar of host names"},
+	{row: 28, file: "internal/returnurl/returnurl.go", old: `digits[0] == '0' ||`, new: ``, why: "ports from 1, written in one way"},
+	{row: 29, file: "internal/returnurl/returnurl.go", old: `o, err := parseAuthority(scheme, authority)`, new: `o, err := parseAuthority(scheme, authority[strings.LastIndex(authority, "@")+1:]); if err == nil { return o, nil }`, why: "URLs without a user, which parsers find in different places", tests: "^TestThreat29_GoParserAgrees$"},
+	{row: 30, file: "internal/returnurl/returnurl.go", old: `c < 0x21 || c > 0x7e,`, new: `c < 0x21,`, why: "ASCII only"},
+	{row: 31, file: "internal/returnurl/returnurl.go", old: `c < 0x21 || c > 0x7e,`, new: `c > 0x7e,`, why: "the refusal of line ends"},
+	{row: 31, file: "internal/returnurl/append.go", old: `return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")`, new: `return s`, why: "the escapes of what is appended"},
+	{row: 34, file: "internal/returnurl/append.go", old: `if !isReservedPair(pair) {`, new: `if true {`, why: "the removal of reserved names"},
+	{row: 34, file: "internal/returnurl/append.go", old: `decoded, err := url.QueryUnescape(name)`, new: `decoded, err := name, error(nil)`, why: "reserved names that are escaped"},
+	{row: 34, file: "internal/returnurl/append.go", old: `strings.IndexAny(query, "&;")`, new: `strings.IndexAny(query, "&")`, why: "reserved names behind a semicolon"},
+	{row: 34, file: "internal/returnurl/append.go", old: `"session", "ticket",`, new: `"session",`, why: "a reserved name"},
+	{row: 36, file: "internal/returnurl/append.go", old: `kept := withoutReserved(query)`, new: `values, _ := url.ParseQuery(query); kept := values.Encode()`, why: "the query's own bytes"},
+	{row: 36, file: "internal/returnurl/append.go", old: `b.WriteString(separator)`, new: `b.WriteString("&")`, why: "semicolons"},
+	{row: 40, file: "internal/returnurl/returnurl.go", old: "<>^{|}#\"", new: "<>^{|}\"", why: "the refusal of a fragment"},
+	{row: 40, file: "internal/returnurl/append.go", old: `return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")`, new: `return s`, why: "a number sign that is escaped"},
+}
+
+// guarding is about where connections go: internal/outbound, and the
+// providers' own lookups.
+var guarding = []mutant{
+	{row: 88, file: "internal/outbound/guard.go", old: `d.guarded.ControlContext = d.guard`, new: `_ = d.guard`, why: "the guard"},
+	{row: 88, file: "internal/outbound/guard.go", old: `|| !public(ap.Addr())`, new: ``, why: "the check of the address"},
+	{row: 88, file: "internal/outbound/guard.go", old: `strconv.Itoa(int(ap.Port())) != port`, new: `strconv.Itoa(int(ap.Port())) == ""`, why: "the port"},
+	{row: 88, file: "internal/outbound/guard.go", old: `|| a.Zone() != ""`, new: ``, why: "addresses without a zone"},
+	{row: 88, file: "internal/outbound/guard.go", old: `if a.Is6() && !publicV6.Contains(a) {`, new: `if false {`, why: "the assigned part of IPv6"},
+	{row: 88, file: "internal/outbound/guard.go", old: `a = a.Unmap()`, new: `if a.Is4In6() { return true }`, why: "the IPv4 address inside of a mapped one"},
+	{row: 88, file: "internal/outbound/transport.go", old: `case req.URL.Scheme != "https" && !t.toSandbox(req.URL):`, new: `case false:`, why: "https"},
+	{row: 88, file: "internal/outbound/transport.go", old: `case req.URL.User != nil:`, new: `case false:`, why: "URLs without a user"},
+	{row: 88, file: "internal/outbound/guard.go", old: `d.guarded.ControlContext = d.guard`, new: `_ = d.guard`, why: "the guard, as a provider meets it", pkg: "providers/bluesky", tests: "^TestThreat88_"},
+	{row: 89, file: "internal/outbound/guard.go", old: `d.guarded.ControlContext = d.guard`, new: `_ = d.guard`, why: "the check of the address that is dialled"},
+	{row: 89, file: "internal/outbound/guard.go", old: `return d.guarded.DialContext(ctx, network, address)`, new: `host, _, _ := net.SplitHostPort(address); if found, err := d.plain.Resolver.LookupNetIP(ctx, "ip4", host); err != nil || !public(found[0]) { return nil, ErrBlockedAddress }; return d.plain.DialContext(ctx, network, address)`, why: "a check at the dial and not ahead of it"},
+	{row: 90, file: "internal/outbound/transport.go", old: `case req.URL.Scheme != "https" && !t.toSandbox(req.URL):`, new: `case req.Response == nil && req.URL.Scheme != "https" && !t.toSandbox(req.URL):`, why: "https on every hop"},
+	{row: 90, file: "internal/outbound/transport.go", old: `case req.URL.User != nil:`, new: `case req.Response == nil && req.URL.User != nil:`, why: "no user on any hop"},
+	{row: 90, file: "internal/outbound/client.go", old: `if len(via) > l.Redirects {`, new: `if len(via) > 10 {`, why: "the count of redirects"},
+	{row: 90, file: "internal/outbound/client.go", old: `min(max(l.Redirects, 0), maxRedirects)`, new: `max(l.Redirects, 0)`, why: "the bound of redirects"},
+	{row: 91, file: "internal/outbound/client.go", old: `Proxy:                  nil,`, new: `Proxy: http.ProxyFromEnvironment,`, why: "no proxy from the environment"},
+	{row: 92, file: "internal/outbound/client.go", old: `min(max(l.Redirects, 0), maxRedirects)`, new: `maxRedirects`, why: "calls that follow no redirect"},
+	{row: 92, file: "internal/outbound/transport.go", old: `case isRedirect(resp.StatusCode) && !t.mayFollow(resp):`, new: `case false:`, why: "a redirect that is an error"},
+	{row: 92, file: "internal/outbound/transport.go", old: `case t.limits != nil && t.limits.Redirects > 0 && !anonymous(req):`, new: `case false:`, why: "no credentials where redirects are followed"},
+	{row: 92, file: "internal/outbound/transport.go", old: `"Cookie", "DPoP"`, new: `"Cookie"`, why: "a credential header"},
+	{row: 92, file: "providers/internal/platformcall/post.go", old: `r.GetBody = nil`, new: ``, why: "a form that no redirect can take along"},
+	{row: 93, file: "internal/outbound/transport.go", old: `forbidReplay(out)`, new: ``, why: "the protection from replays"},
+	{row: 93, file: "internal/outbound/transport.go", old: `out.GetBody = nil`, new: ``, why: "bodies that are read once"},
+	{row: 93, file: "internal/outbound/transport.go", old: `hideIdempotencyKeys(out.Header)`, new: ``, why: "idempotency keys that net/http does not see"},
+	{row: 93, file: "internal/outbound/transport.go", old: `"Idempotency-Key", "X-Idempotency-Key"`, new: `"Idempotency-Key"`, why: "the other idempotency key"},
+	{row: 93, file: "internal/outbound/transport.go", old: `out.Body = emptyBody{}`, new: ``, why: "a GET that has a body"},
+	{row: 93, file: "internal/outbound/transport.go", old: `http.MethodHead, http.MethodOptions:`, new: `http.MethodHead:`, why: "an OPTIONS that has a body"},
+	{row: 93, file: "internal/outbound/client.go", old: `protocols.SetHTTP1(true)`, new: `protocols.SetHTTP1(true); protocols.SetHTTP2(true)`, why: "HTTP/1.1 only"},
+	{row: 93, file: "providers/internal/platformcall/post.go", old: `r.GetBody = nil`, new: `r.Header.Set("Idempotency-Key", "1")`, why: "a form that is sent once"},
+}
+
+// refusedRanges takes each address range away that the guard refuses. Ranges
+// of IPv6 outside of 2000::/3 are refused already by that.
+func refusedRanges() []mutant {
+	var all []mutant
+	for _, prefix := range []string{
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+		"192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
+		"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+		"2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
+	} {
+		all = append(all, mutant{
+			row: 88, file: "internal/outbound/guard.go", old: `netip.MustParsePrefix("` + prefix + `"),`, new: ``,
+			why: "the refusal of " + prefix, tests: "^TestThreat88_GuardRefuses$",
+		})
+	}
+	return all
+}
+
+// bounding is about the size and the time of answers.
+var bounding = []mutant{
+	{row: 94, file: "internal/outbound/transport.go", old: `return context.WithTimeout(ctx, t.limits.Timeout)`, new: `return context.WithCancel(ctx)`, why: "the deadline of a call"},
+	{row: 94, file: "internal/outbound/client.go", old: `client.Timeout = l.Timeout`, new: `_ = l.Timeout`, why: "one deadline for all redirects"},
+	{row: 94, file: "internal/outbound/client.go", old: `total: 20 * time.Second`, new: `total: 200 * time.Second`, why: "the default of the deadline", tests: "^TestThreat94_Defaults$"},
+	{row: 94, file: "internal/outbound/client.go", old: `ResponseHeaderTimeout:  times.header,`, new: ``, why: "the deadline of the headers", tests: "^TestThreat94_Defaults$"},
+	{row: 94, file: "internal/outbound/client.go", old: `TLSHandshakeTimeout:    times.tls,`, new: ``, why: "the deadline of the handshake", tests: "^TestThreat94_Defaults$"},
+	{row: 94, file: "internal/outbound/client.go", old: `MaxResponseHeaderBytes: maxHeaderBytes,`, new: ``, why: "the limit of the headers", tests: "^TestThreat94_(Defaults|SlowAndEndless)$"},
+	{row: 94, file: "internal/outbound/body.go", old: `return t.limits.Body`, new: `return 4 * t.limits.Body`, why: "the limit of the body", tests: "^TestThreat94_SlowAndEndless$"},
+	{row: 94, file: "internal/outbound/client.go", old: `defaultBody      = 1 << 20`, new: `defaultBody      = 1 << 30`, why: "the default of the body's limit", tests: "^TestThreat94_Defaults$"},
+	{row: 95, file: "internal/outbound/transport.go", old: `case !plain(resp.Header.Values("Content-Encoding")):`, new: `case false:`, why: "the refusal of compressed answers"},
+	{row: 95, file: "internal/outbound/transport.go", old: `if t.limits != nil || out.Header.Get("Accept-Encoding") == "" {`, new: `if false {`, why: "calls that ask for no compression"},
+	{row: 95, file: "internal/outbound/transport.go", old: `!strings.EqualFold(coding, "identity")`, new: `!strings.HasPrefix(coding, "identity")`, why: "a coding beside identity"},
+	{row: 99, file: "providers/bluesky/form.go", old: `if len(typed) > maxIdentifier {`, new: `if false {`, why: "the length of a handle"},
+	{row: 99, file: "providers/bluesky/form.go", old: `if len(typed) > maxPassword {`, new: `if false {`, why: "the length of a password"},
+}
+
+// silencing is about what errors tell.
+var silencing = []mutant{
+	{row: 102, file: "internal/outbound/transport.go", old: `e.cause = networkCause(err)`, new: `e.cause = err`, why: "causes from a closed set"},
+	{row: 102, file: "internal/outbound/transport.go", old: `e.host = c.req.URL.Host`, new: `e.host = c.req.URL.String()`, why: "errors that name the host only"},
+	{row: 102, file: "internal/outbound/transport.go", old: `e.cause = c.req.Context().Err()`, new: `e.cause = context.Cause(c.req.Context())`, why: "contexts whose cause is not told"},
+	{row: 102, file: "internal/outbound/errors.go", old: `return errLookup`, new: `return lookup`, why: "lookups that quote nothing"},
+	{row: 102, file: "internal/outbound/errors.go", old: `return errBroken`, new: `return err`, why: "malformed answers that are not quoted"},
+	{row: 102, file: "internal/outbound/errors.go", old: `return &redacted{prefix: prefix, callError: clean, original: err}`, new: `_ = clean; return err`, why: "the redaction of what http.Client adds"},
+	{row: 103, file: "internal/outbound/errors.go", old: `func (e *redacted) Unwrap() error { return e.callError }`, new: `func (e *redacted) Unwrap() error { return e.original }`, why: "a redacted error that does not lead back"},
+	{row: 103, file: "internal/outbound/errors.go", old: `return &redacted{prefix: prefix, callError: clean, original: err}`, new: `_ = clean; return err`, why: "the redaction of a query"},
+	{row: 103, file: "providers/internal/platformcall/post.go", old: `return withURL.Err`, new: `return withURL`, why: "errors without the URL"},
+	{row: 103, file: "providers/internal/platformcall/post.go", old: `return withURL.Err`, new: `return withURL`, why: "errors without a token in the query", pkg: "providers/facebook"},
+	{row: 103, file: "providers/internal/platformcall/post.go", old: `return nil, errRequest // err quotes the URL`, new: `return nil, err`, why: "a malformed URL that is not quoted"},
+	{row: 103, file: "providers/facebook/graph.go", old: `r.Header.Set("Authorization", "Bearer "+token)`, new: `r.Header.Set("Authorization", "Bearer "+token); r.URL.RawQuery += "&access_token=" + token`, why: "tokens in the header only", pkg: ".", tests: "^TestThreat103_HeaderOnly$"},
+	{row: 104, file: "internal/outbound/body.go", old: `return n, b.call.fail(ErrBodyTooLarge)`, new: `return n, errors.Join(ErrBodyTooLarge, errors.New(string(p[:n])))`, why: "errors without the body"},
+	{row: 104, file: "providers/internal/platformcall/post.go", old: `Status: status, Err: strictjson.Err}`, new: `Status: status, Err: errors.Join(strictjson.Err, errors.New(string(body)))}`, why: "errors without an answer's body"},
+	{row: 104, file: "providers/internal/platformcall/failure.go", old: `if len(e.Code) > 64 || !codeShape.MatchString(e.Code) {`, new: `if false {`, why: "codes that are no more than codes"},
+	{row: 111, file: "providers/bluesky/errors.go", old: `doing, cause(err))}`, new: `doing, err)}`, why: "errors without the host that was typed"},
+	{row: 111, file: "providers/bluesky/errors.go", old: `|| !xrpcName.MatchString(e.Error)`, new: ``, why: "names of errors that are names"},
+	{row: 111, file: "providers/bluesky/form.go", old: `"the server is not a host name")`, new: `typed)`, why: "an error that does not repeat a field"},
+	{row: 111, file: "providers/bluesky/login.go", old: `case "takendown", "suspended", "deactivated":`, new: `default:`, why: "statuses from a closed set"},
+}
+
+// reading is about answers and input: internal/strictjson and the providers.
+var reading = []mutant{
+	{row: 11, file: "providers/x/x.go", old: `"code_verifier": {resp.Verifier.Reveal()},`, new: ``, why: "the verifier at the exchange"},
+	{row: 11, file: "providers/x/errors.go", old: `{"value passed for the code verifier did not match"`, new: `{"-"`, why: "a stolen code's own class"},
+	{row: 12, file: "providers/x/x.go", old: `oauth2.S256ChallengeOption(req.Verifier.Reveal())`, new: `oauth2.SetAuthURLParam("code_challenge", req.Verifier.Reveal())`, why: "S256"},
+	{row: 12, file: "providers/x/x.go", old: `, oauth2.S256ChallengeOption(req.Verifier.Reveal())`, new: ``, why: "the challenge"},
+	{row: 12, file: "providers/facebook/facebook.go", old: `oauth2.S256ChallengeOption(req.Verifier.Reveal()),`, new: ``, why: "the challenge"},
+	{row: 21, file: "providers/bluesky/login.go", old: `PlatformID: a.did.String(),`, new: `PlatformID: a.handle.String(),`, why: "the stable id"},
+	{row: 47, file: "providers/internal/signedrequest/signedrequest.go", old: `object.Algorithm != algorithm || `, new: ``, why: "the pinned algorithm"},
+	{row: 101, file: "providers/internal/signedrequest/signedrequest.go", old: `found = hmac.Equal(mac.Sum(nil), signature) || found`, new: `found = len(signature) == 0 || hmac.Equal(mac.Sum(nil), signature) || found`, why: "a signature that cannot be left out"},
+	{row: 101, file: "providers/internal/signedrequest/signedrequest.go", old: `|| !signed(signature, message, secrets)`, new: ``, why: "the signature"},
+	{row: 47, file: "providers/internal/signedrequest/signedrequest.go", old: `if secret.IsZero() {`, new: `if false {`, why: "a secret that is not empty"},
+	{row: 101, file: "providers/internal/signedrequest/signedrequest.go", old: `age > maxAge || `, new: ``, why: "the age of a request"},
+	{row: 101, file: "providers/internal/signedrequest/signedrequest.go", old: ` || age < -maxAge`, new: ``, why: "requests that are not of tomorrow"},
+	{row: 101, file: "providers/internal/signedrequest/signedrequest.go", old: ` && base64.RawURLEncoding.EncodeToString(decoded) == text`, new: ``, why: "one spelling of a signature"},
+	{row: 101, file: "providers/internal/signedrequest/signedrequest.go", old: `if len(raw) > maxLength {`, new: `if false {`, why: "the length of a request"},
+	{row: 101, file: "providers/internal/signedrequest/signedrequest.go", old: `request.Replay = sha256.Sum256(signature)`, new: ``, why: "what tells a replay"},
+	{row: 96, file: "internal/strictjson/strictjson.go", old: `!utf8.Valid(data)`, new: `!utf8.Valid(nil)`, why: "UTF-8"},
+	{row: 96, file: "internal/strictjson/strictjson.go", old: `!json.Valid(data) || `, new: ``, why: "one value and nothing after it"},
+	{row: 96, file: "internal/strictjson/strictjson.go", old: ` || !wellFormed(data)`, new: ``, why: "depth and duplicates"},
+	{row: 96, file: "internal/strictjson/strictjson.go", old: `if len(open) == maxDepth {`, new: `if false {`, why: "the depth"},
+	{row: 96, file: "internal/strictjson/strictjson.go", old: `maxDepth = 32`, new: `maxDepth = 33`, why: "the depth, by one"},
+	{row: 96, file: "internal/strictjson/strictjson.go", old: `return !seen`, new: `return !seen || true`, why: "the refusal of duplicate keys"},
+	{row: 96, file: "internal/strictjson/strictjson.go", old: `key = strings.ToLower(strings.ToUpper(key))`, new: `key = strings.Clone(key)`, why: "duplicates that differ in case"},
+	{row: 96, file: "internal/strictjson/strictjson.go", old: `strings.ToLower(strings.ToUpper(key))`, new: `strings.ToLower(key)`, why: "duplicates that encoding/json folds"},
+	{row: 96, file: "providers/internal/platformcall/answer.go", old: `seconds < 0 || `, new: ``, why: "lifetimes that are not negative"},
+	{row: 96, file: "providers/internal/platformcall/answer.go", old: ` || seconds > maxLifetime.Seconds()`, new: ``, why: "lifetimes below ten years"},
+	{row: 96, file: "providers/internal/platformcall/answer.go", old: `if strings.Trim(text, "0123456789.eE+-") != "" {`, new: `if false {`, why: "lifetimes that are numbers"},
+	{row: 96, file: "providers/internal/platformcall/answer.go", old: `case a.Access.IsZero():`, new: `case false:`, why: "an answer without a token"},
+	{row: 96, file: "providers/internal/platformcall/answer.go", old: `tokenType != nil && !strings.EqualFold(*tokenType, "bearer"):`, new: `false:`, why: "tokens that are bearer tokens"},
+	{row: 97, file: "providers/internal/platformcall/answer.go", old: `if !ValidToken(*value) {`, new: `if false {`, why: "the check of tokens"},
+	{row: 97, file: "providers/internal/platformcall/answer.go", old: ` || len(s) > maxToken`, new: ``, why: "the length of tokens"},
+	{row: 97, file: "providers/internal/platformcall/answer.go", old: `s[i] < ' ' || `, new: ``, why: "tokens without control characters"},
+	{row: 97, file: "providers/internal/platformcall/answer.go", old: ` || s[i] > '~'`, new: ``, why: "tokens of ASCII"},
+	{row: 98, file: "providers/internal/platformcall/failure.go", old: `named || status < 200`, new: `status < 0 && named || status < 200`, why: "an error at status 200"},
+	{row: 98, file: "providers/internal/platformcall/failure.go", old: ` || f.Passing()`, new: ``, why: "the status above the name"},
+	{row: 98, file: "providers/internal/platformcall/failure.go", old: `silent := f.Body == nil && f.Status != http.StatusUnauthorized`, new: `silent := false`, why: "a page that says nothing about the grant"},
+	{row: 98, file: "providers/internal/platformcall/post.go", old: `failed && status == http.StatusGatewayTimeout, `, new: ``, why: "a gateway's answer that is none"},
+	{row: 98, file: "providers/internal/platformcall/post.go", old: `, failed && status < 400 && failure.Body == nil:`, new: `:`, why: "a redirect that is no answer"},
+	{row: 111, file: "providers/bluesky/form.go", old: `if !appPassword.MatchString(typed) {`, new: `if false {`, why: "app passwords only"},
+	{row: 111, file: "providers/bluesky/form.go", old: "`^[a-z2-7]{4}(-", new: "`[a-z2-7]{4}(-", why: "the beginning of an app password"},
+	{row: 111, file: "providers/bluesky/form.go", old: "(-[a-z2-7]{4}){3}$`", new: "(-[a-z2-7]{4}){3}`", why: "the end of an app password"},
+}
+
+// showing is about pages.
+var showing = []mutant{
+	{row: 79, file: "pages/names.go", old: `return unicode.In(r, unicode.C, unicode.Other_Default_Ignorable_Code_Point)`, new: `return false`, why: "names without invisible characters", tests: "^TestThreat79_NamesThatVanish$"},
+	{row: 79, file: "pages/names.go", old: `, unicode.Other_Default_Ignorable_Code_Point)`, new: `)`, why: "names of blank letters that are none", tests: "^TestThreat79_NamesThatVanish$"},
+	{row: 79, file: "pages/names.go", old: `case '\u2800':`, new: `case '\u2801':`, why: "names of blank symbols that are none", tests: "^TestThreat79_NamesThatVanish$"},
+	{row: 79, file: "pages/pages.go", old: `if b.Len()+len(data) > maxPage {`, new: `if false {`, why: "the bound of a page", tests: "^TestThreat79_LargeIDs$"},
+	{row: 79, file: "pages/templates/parts.html", old: `{{or (clean .Name) (text "unnamed.name")}}`, new: `{{or .Name (text "unnamed.name")}}`, why: "the cleaning of a name", pkg: "pages", tests: "^TestThreat79_NamesThatVanish$"},
+	{row: 79, file: "pages/pages.go", old: `return bytes.ToValidUTF8(body.Bytes(), []byte("\ufffd")), nil`, new: `return body.Bytes(), nil`, why: "pages of valid UTF-8", tests: "^TestThreat79_MarkupInNames$"},
+	{row: 79, file: "pages/text.go", old: `key = group + ".unknown"`, new: `return code, nil`, why: "codes that are not shown", tests: "^TestThreat79_MarkupInNames$"},
+	{row: 79, file: "pages/text.go", old: `or(clean(pairs[i+1]), `, new: `or(pairs[i+1], `, why: "the cleaning of a name in a sentence", tests: "^TestThreat79_MarkupInNames$"},
+	{row: 79, file: "pages/view.go", old: `clean,`, new: `func(s string) template.HTML { return template.HTML(clean(s)) },`, why: "the escaping of names", tests: "^TestThreat79_MarkupInNames$"},
+	{row: 80, file: "pages/names.go", old: `u.Scheme != "https" || `, new: ``, why: "avatars over https"},
+	{row: 80, file: "pages/names.go", old: `len(s) > maxURL || `, new: ``, why: "the length of an avatar's address"},
+	{row: 80, file: "pages/names.go", old: ` || u.User != nil`, new: ``, why: "avatars without credentials"},
+	{row: 80, file: "pages/names.go", old: ` || u.Host == ""`, new: ``, why: "avatars with a host"},
+	{row: 80, file: "pages/templates/parts.html", old: ` referrerpolicy="no-referrer"`, new: ``, why: "an avatar's server that learns nothing", pkg: "pages"},
+	{row: 80, file: "pages/headers.go", old: `if page.hasAvatars() {`, new: `if true {`, why: "a policy without pictures"},
+	{row: 81, file: "pages/names.go", old: `return unicode.In(r, unicode.C, `, new: `return unicode.In(r, `, why: "names without direction characters"},
+	{row: 81, file: "pages/templates/parts.html", old: `<bdi class="name" dir="auto">{{or (clean .Name) (text "unnamed.name")}}</bdi>`, new: `<span class="name">{{or (clean .Name) (text "unnamed.name")}}</span>`, why: "a name that is isolated", pkg: "pages"},
+	{row: 81, file: "pages/templates/picker.html", old: `<code class="id">{{clean $c.PlatformID}}</code>`, new: ``, why: "the id beside the name", pkg: "pages"},
+	{row: 82, file: "pages/headers.go", old: `h.Set("X-Frame-Options", "DENY")`, new: ``, why: "X-Frame-Options"},
+	{row: 82, file: "pages/headers.go", old: `"frame-ancestors 'none'", `, new: ``, why: "frame-ancestors"},
+	{row: 82, file: "pages/headers.go", old: `, "base-uri 'none'"`, new: ``, why: "base-uri"},
+	{row: 82, file: "pages/templates/picker.html", old: `class="button primary armed"`, new: `class="button primary"`, why: "a button that waits", pkg: "pages"},
+	{row: 84, file: "pages/headers.go", old: `h.Set("Referrer-Policy", "no-referrer")`, new: ``, why: "Referrer-Policy"},
+	{row: 85, file: "pages/headers.go", old: `h.Set("Cache-Control", "no-store")`, new: ``, why: "Cache-Control"},
+	{row: 86, file: "pages/headers.go", old: `if !origin.MatchString(opener.Origin) {`, new: `if false {`, why: "an opener that is one origin"},
+	{row: 86, file: "pages/headers.go", old: `"script-src '"+p.popupHash+"'"`, new: `"script-src 'unsafe-inline'"`, why: "one script by its hash"},
+	{row: 86, file: "pages/templates/popup.js", old: `postMessage(outcome, origin)`, new: `postMessage(outcome, "*")`, why: "a message for one origin", pkg: "pages"},
+	{row: 86, file: "pages/view.go", old: `fields["type"] = "connect.outcome"`, new: ``, why: "a message that says what it is"},
+	{row: 82, file: "pages/headers.go", old: `if popup {`, new: `if true {`, why: "Cross-Origin-Opener-Policy but in a popup"},
+	{row: 87, file: "pages/headers.go", old: `h.Set("X-Content-Type-Options", "nosniff")`, new: ``, why: "nosniff"},
+	{row: 87, file: "pages/headers.go", old: `"default-src 'none'", `, new: ``, why: "default-src"},
+	{row: 87, file: "pages/headers.go", old: `"style-src 'self'"`, new: `"style-src 'self' 'unsafe-inline'"`, why: "a policy without inline style"},
+}
+
+// keeping is about selection and the stores.
+var keeping = []mutant{
+	{row: 70, file: "selection/selection.go", old: `case !offered:`, new: `case !offered && false:`, why: "ids that were offered"},
+	{row: 70, file: "selection/selection.go", old: `case !c.Selectable():`, new: `case false:`, why: "ids that may be chosen"},
+	{row: 70, file: "selection/selection.go", old: `delete(byID, id)`, new: ``, why: "ids that come once"},
+	{row: 70, file: "selection/selection.go", old: `return c.Kind + ":" + c.PlatformID`, new: `return c.PlatformID`, why: "the kind in an id"},
+
+	{row: 67, file: "sqlitestore/accounts.go", old: `FROM accounts WHERE tenant = ? AND " + where`, new: `FROM accounts WHERE (tenant = ? OR 1) AND " + where`, why: "accounts of the tenant"},
+	{row: 67, file: "sqlitestore/accounts.go", old: `[]string{"tenant = ?", `, new: `[]string{"instr(tenant, ?)", `, why: "lists of a tenant that is equal"},
+	{row: 67, file: "sqlitestore/flows.go", old: `" AND (tenant = ? OR ? = '')"`, new: `" AND (tenant LIKE ? OR ? = '')"`, why: "flows of a tenant that is equal"},
+	{row: 67, file: "sqlitestore/flows.go", old: `FROM flows WHERE id = ? AND tenant = ?"`, new: `FROM flows WHERE id = ? AND (tenant = ? OR 1)"`, why: "moves of the tenant's flows"},
+	{row: 67, file: "sqlitestore/grants.go", old: `return "tenant = ? AND id = ?", []any`, new: `return "(tenant = ? OR 1) AND id = ?", []any`, why: "grants of the tenant, by id"},
+	{row: 67, file: "sqlitestore/grants.go", old: `return "tenant = ? AND platform = ?`, new: `return "(tenant = ? OR 1) AND platform = ?`, why: "grants of the tenant, by person"},
+	{row: 67, file: "sqlitestore/claims.go", old: "const claimable = `tenant = ? AND", new: "const claimable = `(tenant = ? OR 1) AND", why: "claims of the tenant's grants"},
+	{row: 67, file: "sqlitestore/clients.go", old: `FROM clients WHERE tenant = ? AND`, new: `FROM clients WHERE (tenant = ? OR 1) AND`, why: "clients of the tenant"},
+	{row: 67, file: "sqlitestore/events.go", old: `position FROM events WHERE tenant = ? AND`, new: `position FROM events WHERE (tenant = ? OR 1) AND`, why: "events of the tenant"},
+
+	{row: 13, file: "memstore/flows.go", old: `stored.Status != from || stored.Version != next.Version || `, new: ``, why: "the flow that is used once", pkg: ".", tests: "^TestThreat13_ParallelCallbacks$"},
+	{row: 67, file: "memstore/flows.go", old: `if !ok || key.Tenant != "" && key.Tenant != f.Tenant {`, new: `if !ok {`, why: "flows of the tenant", pkg: "."},
+	{row: 69, file: "memstore/accounts.go", old: `a.Tenant == tenant && accountMatches`, new: `strings.HasPrefix(a.Tenant, tenant) && accountMatches`, why: "tenants that are equal", pkg: "."},
+	{row: 110, file: "memstore/subjects.go", old: `return connect.ErrConflict`, new: `continue`, why: "what another account lives on", pkg: "."},
+}
