@@ -2,7 +2,6 @@ package connect_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -102,12 +101,21 @@ func (h *quietHost) renew(tb testing.TB) {
 	}
 	engine, err := connect.New(connect.Config{
 		BaseURL: "https://host.test/connect", Store: memstore.New(nil), Keys: ring, Providers: []connect.Provider{quiet{}},
-		Authenticate: authenticate, ReturnOrigins: []string{"https://app.test"}, Binding: h.binding,
+		Authenticate: authenticateWhole, ReturnOrigins: []string{"https://app.test"}, Binding: h.binding,
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	h.engine = engine
+}
+
+// authenticateWhole takes half a principal for none, as a host must.
+func authenticateWhole(r *http.Request) (connect.Principal, error) {
+	p, err := authenticate(r)
+	if p.Tenant == "" || p.Ambient && p.User == "" || len(p.Tenant) > 255 || len(p.User) > 255 {
+		return connect.Principal{}, connect.ErrUnauthenticated
+	}
+	return p, err
 }
 
 // quietVisit is a tenant. What has a handle is made when the handle is asked for.
@@ -149,22 +157,24 @@ func (v *quietVisit) handle(kind string) string {
 			v.t.Fatal(err)
 		}
 		v.handles[kind] = out.Accounts[0].ID
+	case kind == "popup":
+		v.handles[kind] = v.start(v.alice, connect.ModePopup).FlowID
 	case kind == "flow" || kind == "state":
-		started := v.start(v.alice)
+		started := v.start(v.alice, connect.ModeHosted)
 		v.handles["flow"], v.handles["state"] = started.FlowID, started.State
 	case kind == "link" && browser:
-		v.handles[kind] = strings.TrimPrefix(v.start(v.alice).URL, "https://host.test/connect/go/")
+		v.handles[kind] = strings.TrimPrefix(v.start(v.alice, connect.ModeHosted).URL, "https://host.test/connect/go/")
 	case kind == "session" && !browser:
-		v.handles[kind] = v.back(v.start(v.alice), "session="+v.key.Tenant+"/alice").Session
+		v.handles[kind] = v.back(v.start(v.alice, connect.ModeHosted), "session="+v.key.Tenant+"/alice").Session
 	case kind == "ticket" && !browser:
-		v.handles[kind] = v.back(v.start(v.key), "").Ticket
+		v.handles[kind] = v.back(v.start(v.key, connect.ModeHeadless), "").Ticket
 	}
 	return v.handles[kind]
 }
 
-func (v *quietVisit) start(p connect.Principal) *connect.Started {
+func (v *quietVisit) start(p connect.Principal, mode connect.Mode) *connect.Started {
 	v.t.Helper()
-	started, err := v.engine.Start(v.t.Context(), p, connect.StartRequest{Platform: "quiet", ReturnURL: "https://app.test/done"})
+	started, err := v.engine.Start(v.t.Context(), p, connect.StartRequest{Platform: "quiet", ReturnURL: "https://app.test/done", Mode: mode})
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -185,7 +195,7 @@ func (v *quietVisit) back(started *connect.Started, cookie string) *connect.Outc
 
 // fill writes the visit's handles where text has their kinds in braces.
 func (v *quietVisit) fill(text string) string {
-	for _, kind := range []string{"tenant", "account", "flow", "state", "link", "session", "ticket"} {
+	for _, kind := range []string{"tenant", "account", "popup", "flow", "state", "link", "session", "ticket"} {
 		if strings.Contains(text, "{"+kind+"}") {
 			text = strings.ReplaceAll(text, "{"+kind+"}", v.handle(kind))
 		}
@@ -220,7 +230,7 @@ const (
 // token to anybody.
 func FuzzHandler(f *testing.F) {
 	for _, target := range []string{
-		"/connect/ui/", "/connect/ui/?return_url=https%3A%2F%2Fapp.test%2F", "/connect/ui/pending/{session}?q=Page&cursor=20", "/connect/ui/credentials/quiet?mode=popup", "/connect/ui/result?status=error&error=expired&flow_id={flow}",
+		"/connect/ui/", "/connect/ui/?return_url=https%3A%2F%2Fapp.test%2F", "/connect/ui/pending/{session}?q=Page&cursor=20", "/connect/ui/credentials/quiet?mode=popup", "/connect/ui/result?status=error&error=expired&flow_id={flow}", "/connect/ui/result?status=error&error=access_denied&flow_id={popup}",
 		"/connect/start/quiet?scopes=a+b,c&metadata=%7B%7D&return_url=https%3A%2F%2Fapp.test%2Fx", "/connect/callback/quiet?code=c&state={state}", "/connect/callback/quiet?error=access_denied&state={state}",
 		"/connect/go/{link}", "/connect/flows/{flow}", "/connect/pending/{session}?limit=100", "/connect/accounts?status=active&cursor=MS4y", "/connect/accounts/{account}", "/connect/platforms",
 	} {
@@ -293,11 +303,20 @@ func wantContent(t *testing.T, w *httptest.ResponseRecorder) {
 			t.Errorf("status %d with %s: %s", w.Code, kind, body)
 		}
 	case kind == "text/html":
-		if !strings.HasPrefix(w.Header().Get("Content-Security-Policy"), "default-src 'none'; style-src 'self'; ") || bytes.Contains(body, []byte("<script")) {
-			t.Errorf("policy %q of %s", w.Header().Get("Content-Security-Policy"), body)
-		}
+		wantPage(t, w.Header().Get("Content-Security-Policy"), w.Body.String())
 	case kind != "text/css":
 		t.Errorf("content type %q", kind)
+	}
+}
+
+// wantPage checks that a page holds no script but that of a popup's end, which
+// speaks to the flow's own origin.
+func wantPage(t *testing.T, policy, page string) {
+	t.Helper()
+	scripts := strings.Count(page, "<script")
+	ours := strings.Contains(page, `<script data-origin="https://app.test" data-message="`)
+	if !strings.HasPrefix(policy, "default-src 'none'; style-src 'self'; ") || scripts > 1 || (scripts == 1) != ours || ours != strings.Contains(policy, "script-src 'sha256-") {
+		t.Errorf("policy %q of %s", policy, page)
 	}
 }
 

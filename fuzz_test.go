@@ -351,7 +351,16 @@ func FuzzRequestBody(f *testing.F) {
 		if anyone == nil {
 			mustSort(t, fields)
 		}
+		for name := range fields {
+			if known == nil && !slices.ContainsFunc(startNames, func(ours string) bool { return strings.EqualFold(ours, name) }) {
+				t.Errorf("a start is accepted with the field %q", name)
+			}
+		}
 	})
+}
+
+var startNames = []string{
+	"user", "method", "input", "kind", "scopes", "client", "return_url", "mode", "select", "ad_account_ids", "account_id", "metadata", "login_hint",
 }
 
 // mustSort checks that no field of a credentials form is lost or renamed.

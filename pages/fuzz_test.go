@@ -133,6 +133,7 @@ func FuzzChoice(f *testing.F) {
 var (
 	refreshTo = regexp.MustCompile(`^2; url=[^"'; \x00-\x1f\x7f]*$`)
 	directive = regexp.MustCompile(`^default-src 'none'; style-src 'self'; form-action 'self' https?://[A-Za-z0-9.:\[\]-]+; frame-ancestors 'none'; base-uri 'none'$`)
+	ofPopup   = regexp.MustCompile(`^default-src 'none'; style-src 'self'; script-src 'sha256-[A-Za-z0-9+/=]+'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'$`)
 )
 
 // FuzzHeaders: an address that a page's headers name adds nothing to them.
@@ -155,6 +156,12 @@ func FuzzHeaders(f *testing.F) {
 		err = p.Render(w, 200, Hop{Platform: "X", Action: "/go", FormTargets: []string{target}})
 		if policy := w.Header().Get("Content-Security-Policy"); (err == nil) != directive.MatchString(policy) || err != nil && len(w.Header()) > 0 {
 			t.Errorf("the form target %q makes the policy %q, %v", target, policy, err)
+		}
+		accepted := err == nil
+		w = recorder()
+		err = p.Render(w, 200, Result{Platform: "X", Opener: &Opener{Origin: target, Message: map[string]string{"error": refresh}}})
+		if policy := w.Header().Get("Content-Security-Policy"); (err == nil) != accepted || accepted && (!ofPopup.MatchString(policy) || strings.Count(w.Body.String(), "<script") != 1) {
+			t.Errorf("the opener %q makes the policy %q, %v of\n%s", target, policy, err, w.Body)
 		}
 	})
 }

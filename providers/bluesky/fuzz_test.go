@@ -102,6 +102,8 @@ func FuzzDocument(f *testing.F) {
 	f.Add(document(did, handle, "https://"+pdsHost), did)
 	f.Add(document(did, handle, "https://PDS.test/"), " "+did+"\n")
 	f.Add(document(did, handle, "https://user@pds.test:443/x?y#z"), did)
+	f.Add(document(did, handle, "https://user@pds.test"), did)
+	f.Add(document(did, handle, "http://pds.test/x"), did)
 	f.Add(document(did, handle, "https://127.0.0.1"), did)
 	f.Add(document(otherDID, handle, "https://other.test"), otherDID)
 	f.Add(document(did, "other.test", "https://"+pdsHost), "did:web:pds.test")

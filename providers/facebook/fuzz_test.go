@@ -104,7 +104,7 @@ func wantClass(t *testing.T, err error) {
 // call at a time.
 func FuzzPages(f *testing.F) {
 	const pages = `{"data":[{"id":"110","name":"P","tasks":["CREATE_CONTENT"],"access_token":"EAAG","picture":{"data":{"url":"https://p.example/a.jpg"}}}],"paging":{"cursors":{"after":"two"},"next":"https://evil.example/"}}`
-	f.Add(200, "", pages, `{"data":[{"id":17841400000000000001,"tasks":["PROFILE_PLUS_MANAGE"]},{"id":"../x","access_token":"a\u000d\n"}]}`, `{"data":[{"id":"7"}]}`)
+	f.Add(200, "", pages, `{"data":[{"id":17841400000000000001,"tasks":["PROFILE_PLUS_MANAGE"]},{"id":"../x"},{"id":"8","tasks":["MANAGE"],"access_token":"a\u000d\n"}]}`, `{"data":[{"id":"7"}]}`)
 	f.Add(200, stageBusinesses, `{"data":[{"id":"7"}],"paging":{"cursors":{"after":"b"},"next":"x"}}`, pages, `{"data":{"granular_scopes":[{"scope":"pages_show_list","target_ids":["1",2,"x/y",4,5,6,7]}]}}`)
 	f.Add(200, stageTicked, `{"data":{"granular_scopes":[{"scope":"pages_show_list","target_ids":["1",2,"x/y",4,5,6,7]}]}}`, `{"id":"1","access_token":"EAAG"}`, `{"error":{"code":100,"error_subcode":33}}`)
 	f.Add(400, stageOwned, `{"error":{"code":200}}`, `{"error":{"code":4}}`, `{"error":{"code":190}}`)

@@ -56,6 +56,7 @@ func FuzzTokenAnswer(f *testing.F) {
 	f.Add(200, "", `{"access_token":"a","Access_Token":"b","token_type":"bearer"}`, true, false)
 	f.Add(400, "", `{"error":"invalid_grant","error_description":"prose"}`, true, false)
 	f.Add(400, "", `{"error":{"code":190,"error_subcode":460,"message":"prose"}}`, true, false)
+	f.Add(200, "", `{"access_token":"a","token_type":"bearer","error":"temporarily_unavailable"}`, true, false)
 	f.Add(429, "120", `{"error":"invalid_grant"}`, false, false)
 	f.Add(503, "Fri, 20 Nov 2026 12:00:30 GMT", `<html>prose`, true, false)
 	f.Add(504, "1e999", ``, true, false)
