@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/memstore"
 	"github.com/seed944197df/connect/tokencrypt"
 )
 
@@ -154,6 +155,25 @@ func TestThreat1_AnotherBrowserChangesNothing(t *testing.T) {
 	}
 }
 
+// These tests were found missing by taking guards away one at a time.
+
+// Who starts a flow for another user consents with their own account, and has
+// the other one's session collect it.
+func TestThreat1_NobodyStartsForAnother(t *testing.T) {
+	t.Parallel()
+	created := &createdStore{Store: memstore.New(nil)}
+	w := newWorld(t, func(c *connect.Config) { c.Store = created })
+	for name, p := range map[string]connect.Principal{"session": mallory, "bearer token": {Tenant: "acme", User: "mallory"}} {
+		_, err := w.engine.Start(t.Context(), p, connect.StartRequest{Platform: "x", User: "alice"})
+		if e := errorOf(t, err); e.Code != connect.CodeForbidden || e.Field != "user" {
+			t.Errorf("%s: %v, want forbidden", name, err)
+		}
+	}
+	if got := created.count.Load(); got != 0 {
+		t.Errorf("%d flows were created, want none", got)
+	}
+}
+
 func TestThreat2_AnotherSessionBurns(t *testing.T) {
 	t.Parallel()
 	for _, binding := range []connect.Binding{connect.BindSession, connect.BindBrowser, connect.BindTicket, connect.UnsafeBindNone} {
@@ -211,6 +231,19 @@ func TestThreat3_ForwardedLinkIsNoIdentity(t *testing.T) {
 	w.wantBurned(started.FlowID)
 	w.wantExchanges(0)
 	w.wantNothingConnected()
+}
+
+// A forwarded link shows its page to nobody who is certainly another.
+func TestThreat3_LinkOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withBinding(connect.BindBrowser))
+	started := w.begin(mallory, connect.StartRequest{Platform: "x"})
+	for _, person := range []connect.Principal{alice, bob} {
+		got := w.browser(&person).get(started.URL)
+		if got.status != http.StatusForbidden || got.header.Get("Set-Cookie") != "" {
+			t.Errorf("to %s: status %d, cookie %q", person.User, got.status, got.header.Get("Set-Cookie"))
+		}
+	}
 }
 
 // ways are the exported methods of a Connector: how each that can take a flow

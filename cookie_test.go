@@ -197,8 +197,9 @@ func TestThreat25_ForeignCookiesAreLeftAlone(t *testing.T) {
 }
 
 // Where the host has no session to ask, the flow's cookie alone opens its
-// picker, and no other cookie does.
-func TestPickerByCookieAlone(t *testing.T) {
+// picker, and no other cookie does. No principal is asked where the post comes
+// from then, and the form is.
+func TestThreat83_PickerByCookieAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withBinding(connect.BindBrowser))
 	owner, authorize, flowID := w.linked("facebook")
@@ -222,7 +223,13 @@ func TestPickerByCookieAlone(t *testing.T) {
 		}
 	}
 	owner.post(picker+"/finalize", otherForm).wantStatus(t, http.StatusForbidden)
-	owner.do(http.MethodPost, picker+"/finalize", "application/x-www-form-urlencoded", form.Encode()).wantStatus(t, http.StatusForbidden)
+	for name, header := range foreign(w) {
+		owner.header = header
+		if got := owner.do(http.MethodPost, picker+"/finalize", "application/x-www-form-urlencoded", form.Encode()); got.status != http.StatusForbidden {
+			t.Errorf("%s: status %d, want 403", name, got.status)
+		}
+	}
+	owner.header = http.Header{}
 	w.wantNothingConnected()
 
 	done := owner.post(picker+"/finalize", form)
@@ -303,6 +310,22 @@ func TestThreat27_ScannerUsesNoLinkUp(t *testing.T) {
 		t.Errorf("outcome %v, want connected", got)
 	}
 	person.get(started.URL).wantStatus(t, http.StatusGone)
+}
+
+// A browser that only looks ahead starts nothing, wherever it comes from.
+func TestThreat27_PrefetchStartsNothing(t *testing.T) {
+	t.Parallel()
+	created := &createdStore{Store: memstore.New(nil)}
+	w := newWorld(t, func(c *connect.Config) { c.Store = created })
+	for name, b := range map[string]*browser{"person": w.browser(&alice), "program": w.program("acme")} {
+		b.header.Set("Sec-Purpose", "prefetch;prerender")
+		if got := b.get("/connect/start/x"); got.status != http.StatusOK || got.header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: status %d, cookie %q", name, got.status, got.header.Get("Set-Cookie"))
+		}
+	}
+	if got := created.count.Load(); got != 0 {
+		t.Errorf("%d flows were created, want none", got)
+	}
 }
 
 func TestLinkExpires(t *testing.T) {

@@ -21,12 +21,12 @@ import (
 	"github.com/seed944197df/connect/tokencrypt"
 )
 
-// A state that SealState made with a ring that is no secret, so that it is the
-// same in every process that fuzzes.
-const (
-	fuzzRing  = "2026-01:eSMz+AoNA49kvb3rK1wzT+GbUwuHZRqpqCnJcRWceus="
-	fuzzState = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiMjAyNi0wMSIsInR5cCI6InN0YXRlIn0..yYIfZTjVSmWJiOZG.g-mRh3iAWf2FDA7Qrvk45a-EEo1RjDPwKLbVW7sLbyrj.1FlWQeX3oeKS6yoUCsU1-Q"
-)
+// FuzzRing is no secret, so that what it sealed is the same in every process
+// that fuzzes.
+const FuzzRing = "2026-01:eSMz+AoNA49kvb3rK1wzT+GbUwuHZRqpqCnJcRWceus="
+
+// fuzzState is what SealState made of fuzzClaims with FuzzRing.
+const fuzzState = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiMjAyNi0wMSIsInR5cCI6InN0YXRlIn0..yYIfZTjVSmWJiOZG.g-mRh3iAWf2FDA7Qrvk45a-EEo1RjDPwKLbVW7sLbyrj.1FlWQeX3oeKS6yoUCsU1-Q"
 
 var fuzzClaims = StateClaims{
 	FlowID: "019aab6e-5c00-7a3b-9c1d-2e3f4a5b6c7d", Platform: "x", Client: "shared",
@@ -35,7 +35,7 @@ var fuzzClaims = StateClaims{
 
 func newFuzzRing(f *testing.F) *tokencrypt.Keyring {
 	f.Helper()
-	ring, err := tokencrypt.ParseKeyring(fuzzRing)
+	ring, err := tokencrypt.ParseKeyring(FuzzRing)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func FuzzNavigation(f *testing.F) {
 			}
 			return
 		}
-		asked := strings.FieldsFunc(mustParse(t, raw).Get("scopes"), func(r rune) bool { return r == ' ' || r == ',' })
+		asked := strings.FieldsFunc(mustParseQuery(t, raw).Get("scopes"), func(r rune) bool { return r == ' ' || r == ',' })
 		unfit := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"\\,", r) }
 		if !slices.Equal(asked, req.Scopes) || slices.ContainsFunc(req.Scopes, func(s string) bool { return strings.ContainsFunc(s, unfit) }) || len(req.Scopes) > maxScopes {
 			t.Errorf("%q asks for %q", raw, req.Scopes)
@@ -305,7 +305,7 @@ func FuzzNavigation(f *testing.F) {
 	})
 }
 
-func mustParse(t *testing.T, raw string) url.Values {
+func mustParseQuery(t *testing.T, raw string) url.Values {
 	t.Helper()
 	query, err := url.ParseQuery(raw)
 	if err != nil {

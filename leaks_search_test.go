@@ -69,11 +69,11 @@ func newNeedles(t *testing.T, secrets []string) needles {
 	for _, secret := range secrets {
 		kinds[secret] = "secret"
 	}
-	return newKinds(t, kinds)
+	return needlesOfKinds(t, kinds)
 }
 
-// newKinds searches for secrets whose kinds are given by value.
-func newKinds(t *testing.T, kinds map[string]string) needles {
+// needlesOfKinds searches for secrets whose kinds are given by value.
+func needlesOfKinds(t *testing.T, kinds map[string]string) needles {
 	t.Helper()
 	n := needles{}
 	for secret, kind := range kinds {

@@ -434,7 +434,7 @@ func (l *leaks) secrets() map[string]string {
 // wantNoSecret searches every place for every secret.
 func (l *leaks) wantNoSecret() {
 	l.t.Helper()
-	search := newKinds(l.t, l.secrets())
+	search := needlesOfKinds(l.t, l.secrets())
 	for place, text := range l.everywhere() {
 		told := map[string]bool{}
 		for _, s := range search.in(text) {

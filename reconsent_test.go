@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/seed944197df/connect"
 )
 
@@ -48,5 +50,21 @@ func TestNarrowerConsentOnFacebookLimitsTheSiblings(t *testing.T) {
 		if account.Status != connect.AccountLimited || len(account.Missing) != 1 || account.Missing[0] != "pages_manage_posts" {
 			t.Errorf("%s is %s, missing %v", account.Name, account.Status, account.Missing)
 		}
+	}
+}
+
+// Who reconnects an account as somebody else changes nothing of it.
+func TestThreat20_ReconnectedByAnotherPerson(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser(&alice)
+	id := b.connected("x", nil, as("bakery"))[0]
+	before := w.account(alice, id)
+	got := b.connect("x", url.Values{"account_id": {id}}, as("clara")).outcome(t)
+	if got.Get("error") != "identity_mismatch" {
+		t.Errorf("outcome %v, want identity_mismatch", got)
+	}
+	if diff := cmp.Diff([]connect.Account{before}, w.accounts(alice)); diff != "" {
+		t.Errorf("accounts (-before +after):\n%s", diff)
 	}
 }

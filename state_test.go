@@ -11,8 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +20,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seed944197df/connect/internal/alloctest"
 	"github.com/seed944197df/connect/tokencrypt"
 )
 
@@ -229,20 +228,6 @@ func TestThreat44_ClaimsAreWhole(t *testing.T) {
 	mustRefuse(t, jweState{ring}, "one byte more", f.seal(t))
 }
 
-// allocated returns how many bytes f allocates: the least of some runs, since
-// the runtime allocates too.
-func allocated(f func()) uint64 {
-	least := uint64(math.MaxUint64)
-	for range 10 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		f()
-		runtime.ReadMemStats(&after)
-		least = min(least, after.TotalAlloc-before.TotalAlloc)
-	}
-	return least
-}
-
 //nolint:paralleltest // it counts what the process allocates
 func TestThreat45_ZipBomb(t *testing.T) {
 	ring := testRing(t, "k1")
@@ -254,7 +239,7 @@ func TestThreat45_ZipBomb(t *testing.T) {
 	if len(bomb) > maxState {
 		t.Fatalf("the bomb has %d bytes and does not come to be parsed", len(bomb))
 	}
-	if n := allocated(func() { mustRefuse(t, state, "zip", bomb) }); n >= 64<<10 {
+	if n := alloctest.Bytes(10, func() { mustRefuse(t, state, "zip", bomb) }); n >= 64<<10 {
 		t.Errorf("refusing it allocates %d bytes, want less than 64 KiB", n)
 	}
 	f = honest(t, ring)
@@ -267,7 +252,7 @@ func TestThreat45_LengthCap(t *testing.T) {
 	ring := testRing(t, "k1")
 	for _, length := range []int{64 << 10, 1 << 20} {
 		long := honest(t, ring).seal(t) + strings.Repeat("A", length)
-		if n := allocated(func() { mustRefuse(t, jweState{ring}, "a long state", long) }); n > 4<<10 {
+		if n := alloctest.Bytes(10, func() { mustRefuse(t, jweState{ring}, "a long state", long) }); n > 4<<10 {
 			t.Errorf("a state of %d bytes is refused after %d bytes were allocated: it was parsed", len(long), n)
 		}
 	}

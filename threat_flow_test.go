@@ -424,6 +424,26 @@ func TestThreat18_NothingIsMergedByName(t *testing.T) {
 	}
 }
 
+// Namesakes do not act with each other's tokens either.
+func TestThreat18_NamesakesHaveTheirOwnTokens(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *connect.Config) { c.Providers = append(c.Providers, namesakes{}) })
+	ids := map[string]string{} // by platform id
+	for _, person := range []string{"1", "2"} {
+		started := w.begin(alice, connect.StartRequest{Platform: "namesakes"})
+		ids[person] = w.browser(&alice).arrive("/connect/callback/namesakes?code=" + person + "&state=" + started.State).outcome(t).Get("account_id")
+	}
+	for person, id := range ids {
+		source, err := w.engine.TokenSource(t.Context(), "acme", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token, err := source.Token(); err != nil || token.AccessToken != "token-"+person {
+			t.Errorf("person %s has another one's token, %v", person, err)
+		}
+	}
+}
+
 func TestReloadAfterFinalizeShowsTheAccounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

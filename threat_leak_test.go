@@ -52,7 +52,7 @@ func TestThreat102_NoSecretLeavesUnderAnyFailure(t *testing.T) {
 		t.Fatalf("%v\n%s\n%s", err, &stdout, stderr.Bytes()[max(0, stderr.Len()-4000):])
 	}
 	kinds := played(t, file)
-	search := newKinds(t, kinds)
+	search := needlesOfKinds(t, kinds)
 	for name, output := range map[string]string{"stdout": stdout.String(), "stderr": stderr.String()} {
 		before, after, _ := strings.Cut(output, afterwards)
 		for _, s := range search.in(before) {
@@ -301,7 +301,7 @@ func (l *leaks) prove(kinds map[string]string) {
 	if diff := cmp.Diff(slices.Sorted(slices.Values(append([]string{"database"}, thePlaces...))), slices.Sorted(maps.Keys(places))); diff != "" {
 		l.t.Errorf("places (-want +got):\n%s", diff)
 	}
-	search, spelled := newKinds(l.t, kinds), newNeedles(l.t, []string{planted})
+	search, spelled := needlesOfKinds(l.t, kinds), newNeedles(l.t, []string{planted})
 	for place, text := range places {
 		if diff := cmp.Diff(sortedKinds(kinds), foundKinds(search.in(text))); diff != "" {
 			l.t.Errorf("kinds that are found in the %s (-want +got):\n%s", place, diff)

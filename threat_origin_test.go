@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/memstore"
 )
 
 // unsafeRoute is a route that changes something, with a request that would.
@@ -172,6 +173,27 @@ func TestThreat83_APIKeys(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A start that another site may have caused waits for the person.
+func TestThreat83_StartFromElsewhere(t *testing.T) {
+	t.Parallel()
+	created := &createdStore{Store: memstore.New(nil)}
+	w := newWorld(t, func(c *connect.Config) { c.Store = created })
+	for name, header := range map[string]http.Header{
+		"cross-site": {"Sec-Fetch-Site": {"cross-site"}}, "same-site": {"Sec-Fetch-Site": {"same-site"}}, "typed": {"Sec-Fetch-Site": {"none"}},
+		"no metadata": {}, "our origin, no metadata": {"Origin": {w.host.URL}}, "a frame of ours": {"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Dest": {"iframe"}},
+	} {
+		b := w.browser(&alice)
+		b.header = header
+		if got := b.do(http.MethodGet, "/connect/start/x", "", ""); got.status != http.StatusOK || got.header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: status %d to %q, want a page", name, got.status, got.location())
+		}
+	}
+	if got := created.count.Load(); got != 0 {
+		t.Errorf("%d flows were created, want none", got)
+	}
+	w.browser(&alice).get("/connect/start/x").wantStatus(t, http.StatusSeeOther)
 }
 
 // A host name that a client sends decides nothing.

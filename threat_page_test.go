@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"regexp"
@@ -276,6 +277,34 @@ func TestThreat85_NothingIsCachedWithoutStore(t *testing.T) {
 		got := answerOf(broken, arrival(alice, target))
 		if got.status != http.StatusServiceUnavailable || got.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: status %d, Cache-Control %q", target, got.status, got.header.Values("Cache-Control"))
+		}
+	}
+}
+
+// A host that mounts single handlers has nothing in front of them that would
+// set a header.
+func TestThreat85_HandlersMountedAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser(&alice)
+	back := b.consent(b.start("x", nil), nil)
+	mux := http.NewServeMux()
+	mux.Handle("/connect/accounts", w.engine.AccountsHandler())
+	mux.Handle("/connect/accounts/{id}", w.engine.AccountHandler())
+	mux.Handle("/connect/callback/{platform}", w.engine.CallbackHandler())
+	mux.Handle("/connect/ui/", w.engine.PagesHandler())
+	for target, status := range map[string]int{
+		"/connect/accounts":        http.StatusOK,
+		"/connect/accounts/none":   http.StatusNotFound,
+		back:                       http.StatusSeeOther,
+		"/connect/callback/x":      http.StatusBadRequest,
+		"/connect/ui/":             http.StatusOK,
+		"/connect/ui/pending/none": http.StatusNotFound,
+	} {
+		rec := httptest.NewRecorder()
+		mux.ServeHTTP(rec, arrival(alice, target))
+		if got := rec.Header().Values("Cache-Control"); rec.Code != status || strings.Join(got, ", ") != "no-store" {
+			t.Errorf("%s: status %d, Cache-Control %q", target, rec.Code, got)
 		}
 	}
 }

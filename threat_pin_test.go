@@ -1,12 +1,15 @@
 package connect_test
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed944197df/connect"
 )
@@ -209,4 +212,69 @@ func TestThreat66_RealNetwork(t *testing.T) {
 		t.Error("the listener spoke TLS")
 	}
 	<-came
+}
+
+// An answer's Request is what the caller asked, not what was sent: it would
+// turn every client into a token getter.
+func TestThreat66_AnswerTellsNoToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := w.browser(&alice).connected("facebook", url.Values{"select": {"first"}}, nil)
+	account := w.account(acmeKey, ids[0])
+	client, err := w.engine.Client(t.Context(), "acme", account.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Get(account.APIBaseURL + "/" + account.PlatformID + "?fields=name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.Request.Header.Get("Authorization") != "" || strings.Contains(resp.Request.URL.String(), "proof") {
+		t.Errorf("status %d, the answer's request is %s with %v", resp.StatusCode, resp.Request.URL.Path, resp.Request.Header)
+	}
+}
+
+// A person moves to another server while the old one holds its answer. The
+// repeat must not bring the new server's token to the old one.
+func TestThreat66_RepeatStaysWithTheServer(t *testing.T) {
+	t.Parallel()
+	var b *bench
+	login := func(name, host string) connect.Account {
+		b.fake.answer("login", func(ctx context.Context) (*connect.Tokens, error) {
+			tokens, err := b.fake.tokens(name)(ctx)
+			tokens.Hosts, tokens.APIBaseURL = []string{host}, "https://"+host
+			return tokens, err
+		})
+		out, err := b.engine.ConnectCredentials(t.Context(), acmeKey, connect.CredentialsRequest{Platform: "fake"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Accounts[0]
+	}
+	var mu sync.Mutex
+	var seen []string
+	platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if seen = append(seen, r.Header.Get("Authorization")); len(seen) == 1 {
+			login("new", "good.test")
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	t.Cleanup(platform.Close)
+	b = newBench(t, time.Now, func(c *connect.Config) { c.UnsafeRewriteHost = platform.URL })
+	account := login("old", "evil.test")
+	client, err := b.engine.Client(t.Context(), "acme", account.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Get("https://evil.test/me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if len(seen) != 1 || seen[0] != "Bearer access-old" {
+		t.Errorf("the old server saw %d requests, want one with its own token", len(seen))
+	}
 }

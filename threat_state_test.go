@@ -191,6 +191,25 @@ func TestThreat49_HandlesOfOnePurpose(t *testing.T) {
 	}
 }
 
+// The handles of one flow are another for each purpose: what stood in a return
+// URL as a ticket does not open the selection that follows.
+func TestThreat49_HandlesOfOneFlow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ticket := w.parked("facebook")
+	out, err := w.engine.Complete(t.Context(), alice, connect.CompleteRequest{Ticket: ticket})
+	if err != nil || out.Session == "" {
+		t.Fatalf("outcome %+v, %v, want a selection", out, err)
+	}
+	_, err = w.engine.Pending(t.Context(), alice, ticket, connect.PendingRequest{})
+	wantCode(t, err, connect.CodeNotFound)
+	_, err = w.engine.Complete(t.Context(), alice, connect.CompleteRequest{Ticket: out.Session})
+	wantCode(t, err, connect.CodeNotFound)
+	if _, err = w.engine.Pending(t.Context(), alice, out.Session, connect.PendingRequest{}); err != nil {
+		t.Errorf("the session itself: %v", err)
+	}
+}
+
 // keyLedger keeps the keys that flows are looked up by and stored with.
 type keyLedger struct {
 	connect.Store

@@ -1,6 +1,7 @@
 package connect_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -261,6 +262,37 @@ func TestThreat68_ForeignSession(t *testing.T) {
 	}
 	w.program("acme").get(target).wantStatus(t, http.StatusOK)
 	w.browser(&alice).call(http.MethodPost, target+"/finalize", choice).wantStatus(t, http.StatusOK)
+}
+
+// A digest that was written into a row opens nothing.
+func TestThreat68_PlantedDigest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	flowID := w.browser(&alice).connect("facebook", headless(), nil).outcome(t).Get("flow_id")
+	row := w.flowRow(flowID)
+	sum := sha256.Sum256([]byte("mine"))
+	row.Session = sum[:]
+	if _, err := w.config.Store.MoveFlow(t.Context(), row.Status, row); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.engine.Pending(t.Context(), alice, "mine", connect.PendingRequest{})
+	wantCode(t, err, connect.CodeNotFound)
+}
+
+// A colleague with a bearer token is a user, not an API key.
+func TestThreat68_ColleagueWithBearerToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	back := w.browser(&alice).connect("facebook", headless(), nil).outcome(t)
+	colleague := connect.Principal{Tenant: "acme", User: "mallory"}
+	_, err := w.engine.Flow(t.Context(), colleague, back.Get("flow_id"))
+	wantCode(t, err, connect.CodeNotFound)
+	_, err = w.engine.Pending(t.Context(), colleague, back.Get("session"), connect.PendingRequest{})
+	wantCode(t, err, connect.CodeNotFound)
+	own := connect.Principal{Tenant: "acme", User: "alice"}
+	if _, err := w.engine.Pending(t.Context(), own, back.Get("session"), connect.PendingRequest{}); err != nil {
+		t.Errorf("alice with a bearer token: %v", err)
+	}
 }
 
 // TestThreat69_TenantsThatContainEachOther: ownership is equality, also where

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -201,6 +200,22 @@ func TestThreat4_RoundLeavesAWaitingFlow(t *testing.T) {
 	}
 }
 
+// A flow that named no user is nobody's session's to end, but the tenant's own
+// key's.
+func TestThreat4_FlowOfNobodyEndsByTicket(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser(&alice)
+	back := b.arrive(b.consent(w.begin(acmeKey, connect.StartRequest{Platform: "x"}).URL, nil)).outcome(t)
+	if back.Get("status") != "continue" {
+		t.Errorf("a person of the tenant gets %v, want continue", back)
+	}
+	w.wantNothingConnected()
+	_, err := w.engine.Complete(t.Context(), alice, connect.CompleteRequest{Ticket: back.Get("ticket")})
+	wantCode(t, err, connect.CodeBindingMismatch)
+	w.wantNothingConnected()
+}
+
 func TestThreat5_TicketOfAnotherUserBurns(t *testing.T) {
 	t.Parallel()
 	for name, tt := range parkings {
@@ -237,6 +252,73 @@ func TestThreat5_TicketOverHTTP(t *testing.T) {
 		t.Errorf("code %q, want binding_mismatch", got)
 	}
 	w.wantNothingConnected()
+}
+
+// Who comes with the ticket of a flow that has ended well changes nothing.
+func TestThreat5_TooLateToBurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	req := connect.CompleteRequest{Ticket: w.parked("x")}
+	first, err := w.engine.Complete(t.Context(), alice, req)
+	if err != nil || first.Status != connect.OutcomeConnected {
+		t.Fatalf("outcome %+v, %v, want connected", first, err)
+	}
+	told := w.events("acme")
+	_, err = w.engine.Complete(t.Context(), mallory, req)
+	wantCode(t, err, connect.CodeBindingMismatch)
+	again, err := w.engine.Complete(t.Context(), alice, req)
+	if err != nil || again.Status != connect.OutcomeConnected || again.Accounts[0].ID != first.Accounts[0].ID {
+		t.Errorf("alice again: %+v, %v, want connected", again, err)
+	}
+	if now := w.events("acme"); len(now) != len(told) {
+		t.Errorf("events %v, were %v", now, told)
+	}
+}
+
+// overtaken lets somebody else finish a flow just before it is failed.
+type overtaken struct {
+	connect.Store
+	once  sync.Once
+	first func()
+}
+
+func (s *overtaken) CommitFlow(ctx context.Context, commit connect.Commit) (connect.Flow, error) {
+	if commit.Flow.Status == connect.FlowFailed && s.first != nil {
+		s.once.Do(s.first)
+	}
+	return s.Store.CommitFlow(ctx, commit)
+}
+
+// Who loses the race for a flow must not revoke what the winner connected.
+func TestThreat5_LoserTouchesNoToken(t *testing.T) {
+	t.Parallel()
+	store := &overtaken{}
+	w := newWorld(t, func(c *connect.Config) { store.Store, c.Store = c.Store, store })
+	authorize := w.browser(&alice).start("x", nil)
+	system := w.browser(nil)
+	ticket := system.arrive(system.consent(authorize, nil)).outcome(t).Get("ticket")
+	var id string
+	store.first = func() {
+		out, err := w.engine.Complete(t.Context(), alice, connect.CompleteRequest{Ticket: ticket})
+		if err != nil || len(out.Accounts) != 1 {
+			t.Errorf("alice: %+v, %v", out, err)
+			return
+		}
+		id = out.Accounts[0].ID
+	}
+	_, err := w.engine.Complete(t.Context(), mallory, connect.CompleteRequest{Ticket: ticket})
+	wantCode(t, err, connect.CodeBindingMismatch)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := w.engine.Close(ctx); err != nil { // whatever was begun has ended
+		t.Fatal(err)
+	}
+	if got := w.box.Requests("api.x.com", "/2/oauth2/revoke"); got != 0 {
+		t.Errorf("%d revocations", got)
+	}
+	if status, err := w.call("acme", id, xMe); status != http.StatusOK || err != nil {
+		t.Errorf("alice's account: status %d, %v", status, err)
+	}
 }
 
 func TestTicketOfAnotherTenant(t *testing.T) {
@@ -398,100 +480,4 @@ type createdStore struct {
 func (s *createdStore) CreateFlow(ctx context.Context, flow connect.Flow, caps connect.FlowCaps) error {
 	s.count.Add(1)
 	return s.Store.CreateFlow(ctx, flow, caps)
-}
-
-// denials is an Authorize whose answer changes.
-type denials struct{ denied atomic.Bool }
-
-func (d *denials) authorize(context.Context, connect.Principal, connect.Action) error {
-	if d.denied.Load() {
-		return errors.New("the role was taken away")
-	}
-	return nil
-}
-
-func TestThreat23_PermissionLostOnTheWay(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct {
-		revoked func(w *world) bool // nil: there is nothing to revoke
-		begin   func(w *world) func() error
-	}{
-		"complete": {begin: func(w *world) func() error {
-			return w.completing(connect.CompleteRequest{Ticket: w.parked("facebook")})
-		}},
-		"complete out of quarantine": {
-			revoked: func(w *world) bool { return w.revocations() > 0 },
-			begin: func(w *world) func() error {
-				return w.completing(connect.CompleteRequest{Ticket: w.parked("x")})
-			},
-		},
-		"complete by query": {begin: func(w *world) func() error {
-			_, query, _ := strings.Cut(w.consented(), "?")
-			return w.completing(connect.CompleteRequest{Platform: "x", Query: query})
-		}},
-		"finalize": {
-			revoked: func(w *world) bool { return w.facebookRevocations() > 0 },
-			begin: func(w *world) func() error {
-				session, ids := w.pending()
-				return func() error {
-					_, err := w.engine.Finalize(w.t.Context(), alice, session, connect.FinalizeRequest{SelectedIDs: ids})
-					return err
-				}
-			},
-		},
-		"callback": {begin: func(w *world) func() error {
-			address := w.consented()
-			return func() error {
-				if got := w.browser(&alice).arrive(address); got.status != http.StatusForbidden {
-					return nil
-				}
-				return &connect.Error{Code: connect.CodeForbidden}
-			}
-		}},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			host := &denials{}
-			w := newWorld(t, func(c *connect.Config) { c.Authorize = host.authorize })
-			finish := tt.begin(w)
-			exchanges := w.exchanges()
-			host.denied.Store(true)
-			wantCode(t, finish(), connect.CodeForbidden)
-			host.denied.Store(false)
-			if finish() == nil && len(w.accounts(acmeKey)) != 0 {
-				t.Error("the flow goes on when the permission is back, want it ended")
-			}
-			w.settle()
-			w.wantExchanges(exchanges)
-			w.wantNothingConnected()
-			if tt.revoked != nil && !tt.revoked(w) {
-				t.Error("what the platform gave was not revoked")
-			}
-		})
-	}
-}
-
-// completing calls Complete as alice.
-func (w *world) completing(req connect.CompleteRequest) func() error {
-	return func() error {
-		_, err := w.engine.Complete(w.t.Context(), alice, req)
-		return err
-	}
-}
-
-func TestThreat23_PermissionLostOverHTTP(t *testing.T) {
-	t.Parallel()
-	host := &denials{}
-	w := newWorld(t, func(c *connect.Config) { c.Authorize = host.authorize })
-	session, ids := w.pending()
-	b := w.browser(&alice)
-	token := b.get("/connect/ui/pending/" + session).formToken(t)
-	host.denied.Store(true)
-	if got := b.call(http.MethodGet, "/connect/pending/"+session, nil).problem(t, http.StatusForbidden); got != "forbidden" {
-		t.Errorf("pending: code %q, want forbidden", got)
-	}
-	b.post("/connect/ui/pending/"+session+"/finalize", url.Values{"csrf_token": {token}, "selected_ids": ids}).wantStatus(t, http.StatusForbidden)
-	host.denied.Store(false)
-	w.wantNothingConnected()
 }

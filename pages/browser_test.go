@@ -266,7 +266,8 @@ func pictures(page string) map[string]browsertest.Screen {
 	return files
 }
 
-// docs/ui shows every page, on every screen.
+// docs/ui has a file for each page of the ordinary world on each screen, and its
+// README shows it. Whether the page still looks so is not compared.
 func TestEveryPageIsPictured(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../docs/ui/README.md")

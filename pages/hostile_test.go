@@ -176,7 +176,7 @@ func TestThreat81_DirectionCharacters(t *testing.T) {
 	}
 }
 
-func TestClean(t *testing.T) {
+func TestThreat81_Clean(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, in, want string }{
 		{"ordinary", "Old Mill", "Old Mill"},

@@ -87,7 +87,7 @@ func wantShut(t *testing.T, ring *Keyring, b Binding, blob []byte) {
 
 // Two bindings never are the same bytes, since the bytes can be taken apart
 // again.
-func FuzzThreat56_injective(f *testing.F) {
+func FuzzThreat56_Injective(f *testing.F) {
 	f.Add("k", "ab", "c", "r", "f", int64(0))
 	f.Add("k1", "p", "", "r\x00\x00\x00\x01f", "", int64(-1))
 	f.Fuzz(func(t *testing.T, keyID, purpose, tenant, record, field string, generation int64) {

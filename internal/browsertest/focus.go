@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 
@@ -14,15 +15,16 @@ import (
 // and its name, such as "button Sign in".
 func (p *Person) Focus() string {
 	p.t.Helper()
-	element, err := chromedp.Run(p.ctx, chromedp.Evaluate[*runtime.RemoteObject]("document.activeElement"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	alone := false
-	tree, err := chromedp.Call(p.ctx, accessibility.GetPartialAXTree, accessibility.GetPartialAXTreeParams{ObjectID: element.ObjectID, FetchRelatives: &alone})
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	var tree accessibility.GetPartialAXTreeResult
+	p.do("look where the focus is", chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		element, err := chromedp.Run(ctx, chromedp.Evaluate[*runtime.RemoteObject]("document.activeElement"))
+		if err != nil {
+			return err
+		}
+		alone := false
+		tree, err = chromedp.Call(ctx, accessibility.GetPartialAXTree, accessibility.GetPartialAXTreeParams{ObjectID: element.ObjectID, FetchRelatives: &alone})
+		return err
+	}))
 	words := spoken(tree.Nodes[0].Role) + " " + spoken(tree.Nodes[0].Name)
 	return strings.Join(strings.Fields(words), " ")
 }

@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -25,9 +26,10 @@ type Traffic struct {
 func (p *Person) Traffic() *Traffic {
 	p.t.Helper()
 	traffic := &Traffic{p: p, latest: map[network.RequestID]string{}}
-	if _, err := chromedp.Call(p.ctx, network.Enable, network.EnableParams{}); err != nil {
-		p.t.Fatal(err)
-	}
+	p.do("watch the network", chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, network.Enable, network.EnableParams{})
+		return err
+	}))
 	if err := chromedp.Listen(p.ctx, traffic.record); err != nil {
 		p.t.Fatal(err)
 	}

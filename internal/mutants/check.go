@@ -73,6 +73,10 @@ func check(root string, mutants []mutant, exempt map[int]string) error {
 	return errors.Join(append(problems, err, uncovered(rows, mutants, exempt))...)
 }
 
+// ofOneRow is an expression that holds | in a group only: outside, what stands
+// behind it would be without the prefix of the row.
+var ofOneRow = regexp.MustCompile(`^\^TestThreat[0-9]+_(\w|\([\w|]+\))*\$?$`)
+
 func (m mutant) check(root string) error {
 	switch {
 	case m.row <= 0 || m.why == "" || strings.TrimSpace(m.old) == "":
@@ -86,6 +90,9 @@ func (m mutant) check(root string) error {
 	}
 	if _, err := regexp.Compile(m.expression()); err != nil {
 		return fmt.Errorf("%s: %w", m, err)
+	}
+	if !ofOneRow.MatchString(m.expression()) {
+		return fmt.Errorf("%s: its tests are more than names, with alternatives in a group", m)
 	}
 	source, err := m.patched(root)
 	if err != nil {

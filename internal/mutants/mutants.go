@@ -1,6 +1,6 @@
 // Command mutants proves that the tests of the threat table can fail: it takes
-// one guard at a time out of the code and runs the tests that are named for
-// its row of the table. A guard that no test misses is a gap in the proof.
+// away or breaks one guard at a time and runs the tests that are named for its
+// row of the table. A guard that no test misses is a gap in the proof.
 //
 //	go run ./internal/mutants
 //
@@ -22,7 +22,7 @@ import (
 	"syscall"
 )
 
-// mutant is a one-line patch that takes one guard away.
+// mutant is a one-line patch that takes away or breaks one guard.
 type mutant struct {
 	row   int    // of the threat table: the tests that must fail are TestThreat<row>_…
 	file  string // from the module's root

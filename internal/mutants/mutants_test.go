@@ -106,6 +106,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"more than one line":  func(m *mutant) { m.new = "true\n" },
 		"changes nothing":     func(m *mutant) { m.new = m.old },
 		"not those of its":    func(m *mutant) { m.tests = "^TestThreat70_" },
+		"in a group":          func(m *mutant) { m.tests = "^TestThreat7_Guard$|^TestThreat8_" },
 		"missing closing )":   func(m *mutant) { m.tests = "^TestThreat7_(" },
 		"expected operand":    func(m *mutant) { m.new = ")" },
 		"no such file":        func(m *mutant) { m.file = "a/absent.go" },

@@ -2,7 +2,7 @@ package main
 
 import "slices"
 
-// packageMutants take guards outside the root package away.
+// packageMutants take away or break guards outside the root package.
 var packageMutants = slices.Concat(sealing, returning, guarding, bounding, silencing, reading, showing, keeping, refusedRanges())
 
 // sealing is about tokencrypt.
@@ -230,6 +230,13 @@ var showing = []mutant{
 	{row: 80, file: "pages/templates/parts.html", old: ` referrerpolicy="no-referrer"`, new: ``, why: "an avatar's server that learns nothing", pkg: "pages"},
 	{row: 80, file: "pages/headers.go", old: `if page.hasAvatars() {`, new: `if true {`, why: "a policy without pictures"},
 	{row: 81, file: "pages/names.go", old: `return unicode.In(r, unicode.C, `, new: `return unicode.In(r, `, why: "names without direction characters"},
+	{row: 81, file: "pages/names.go", old: `return last < utf8.RuneSelf || last == r`, new: `return false`, why: "joiners only where scripts and emoji need them", tests: "^TestThreat81_Clean$"},
+	{row: 81, file: "pages/names.go", old: `return last < utf8.RuneSelf || last == r`, new: `return true`, why: "the joiners that scripts and emoji need", tests: "^TestThreat81_Clean$"},
+	{row: 81, file: "pages/names.go", old: `marks > maxMarks {`, new: `false {`, why: "the bound of marks on one letter", tests: "^TestThreat81_Clean$"},
+	{row: 81, file: "pages/names.go", old: `len(s) > 0 && kept < maxName {`, new: `len(s) > 0 {`, why: "the bound of 200 characters", tests: "^TestThreat81_Clean$"},
+	{row: 81, file: "pages/names.go", old: `space = kept > 0`, new: `space = false`, why: "the space between words", tests: "^TestThreat81_Clean$"},
+	{row: 81, file: "pages/names.go", old: `if space && kept == maxName-1 {`, new: `if false {`, why: "the room for a space and the word after it", tests: "^TestThreat81_Clean$"},
+	{row: 81, file: "pages/names.go", old: `if len(s) <= maxBytes {`, new: `if true {`, why: "the 8192 bytes that are looked at", tests: "^TestThreat81_Clean$"},
 	{row: 81, file: "pages/templates/parts.html", old: `<bdi class="name" dir="auto">{{or (clean .Name) (text "unnamed.name")}}</bdi>`, new: `<span class="name">{{or (clean .Name) (text "unnamed.name")}}</span>`, why: "a name that is isolated", pkg: "pages"},
 	{row: 81, file: "pages/templates/picker.html", old: `<code class="id">{{clean $c.PlatformID}}</code>`, new: ``, why: "the id beside the name", pkg: "pages"},
 	{row: 82, file: "pages/headers.go", old: `h.Set("X-Frame-Options", "DENY")`, new: ``, why: "X-Frame-Options"},

@@ -2,7 +2,7 @@ package main
 
 import "slices"
 
-// rootMutants take guards of the engine itself away.
+// rootMutants take away or break guards of the engine itself.
 var rootMutants = slices.Concat(comingBack, completing, answering, permitting, holding, redirecting, parsing, naming, resting, calling, owning, posting, telling)
 
 // comingBack is about who comes back: a session, a cookie, a link.
@@ -136,7 +136,8 @@ var resting = []mutant{
 	{row: 62, file: "client.go", old: `own, err := c.openAccount(account)`, new: `own, err := c.openAccount(account); if len(account.Sealed) == 0 { err = nil }`, why: "the refusal of an emptied column"},
 	{row: 62, file: "flow.go", old: `if flow.Progress == nil && flow.Status != FlowParked && flow.Status != FlowPending {`, new: `if flow.Progress == nil {`, why: "the refusal of an emptied column of a flow"},
 	{row: 63, file: "sealing.go", old: `Field: "token", Generation: a.Generation}`, new: `Field: "token"}`, why: "the generation that an account is sealed for"},
-	{row: 64, file: "problem.go", old: `"a request failed", "op", e.Op,`, new: `"a request failed", "query", r.URL.RawQuery, "op", e.Op,`, why: "a log without queries"},
+	{row: 64, file: "commit.go", old: `account.Target = candidate.Target`, new: `account.Target = map[string]string{"access": at.tokens.Access.Reveal()}`, why: "tokens in sealed columns only"},
+	{row: 102, file: "problem.go", old: `"a request failed", "op", e.Op,`, new: `"a request failed", "query", r.URL.RawQuery, "op", e.Op,`, why: "a log without queries"},
 }
 
 // calling is about what reaches a platform, and what is told of it.
@@ -195,7 +196,7 @@ var telling = []mutant{
 	{row: 84, file: "link.go", old: `seeOther(w, out.ReturnURL)`, new: `seeOther(w, out.ReturnURL+"&"+r.URL.RawQuery)`, why: "a return URL without the answer", tests: `^TestThreat84_NoCodeStays$`},
 	{row: 85, file: "problem.go", old: `header.Set("Cache-Control", "no-store")`, new: ``, why: "no-store on the JSON of a handler that is mounted alone"},
 	{row: 85, file: "link.go", old: `header.Set("Cache-Control", "no-store")`, new: ``, why: "no-store on the redirects of a handler that is mounted alone"},
-	{row: 86, file: "ui.go", old: `if err != nil || at.request.Mode != ModePopup {`, new: `if err != nil {`, why: "the silence of a flow that is no pop-up's"},
+	{row: 86, file: "ui_result.go", old: `if err != nil || at.request.Mode != ModePopup {`, new: `if err != nil {`, why: "the silence of a flow that is no pop-up's"},
 	{row: 87, file: "problem.go", old: `header.Set("X-Content-Type-Options", "nosniff")`, new: ``, why: "nosniff"},
 	{row: 105, file: "link.go", old: `out, err := c.Callback(`, new: `w.WriteHeader(http.StatusSeeOther); out, err := c.Callback(`, why: "the exchange before the first byte", tests: `^TestThreat105_ExchangeComesFirst$`},
 	{row: 105, file: "handlers.go", old: `if h := handlers[r.Method]; h != nil {`, new: `if r.Method == "POST" && handlers["POST"] == nil { r.Method = "GET" }; if h := handlers[r.Method]; h != nil {`, why: "a callback that reads no post", tests: `^TestThreat105_FormPost$`},

@@ -42,9 +42,10 @@ var (
 	passed      = regexp.MustCompile(`(?m)^--- PASS: (\S+)`)
 )
 
-// judge reads the output of go test. Only a named test that fails, or a
-// process that panics in one, kills a mutant: what hangs or does not build
-// says nothing about the test.
+// judge reads the output of go test. A named test that fails kills a mutant,
+// whatever else happened. So does a process that panics, in whichever
+// goroutine, since nothing but named tests runs in it. What does not build, and
+// what hangs before one of them has failed, says nothing about the tests.
 func judge(row int, output string, err error) verdict {
 	failed := regexp.MustCompile(`(?m)^--- FAIL: ` + prefix(row))
 	switch {

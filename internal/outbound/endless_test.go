@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/seed944197df/connect/internal/alloctest"
 )
 
 // wire answers with text and then with more of it until the client is gone, or
@@ -44,13 +45,34 @@ func wire(text, more string, pause time.Duration) http.HandlerFunc {
 	}
 }
 
-// timesFor are short only where a test waits for them: a busy machine may take
-// its time for anything else.
-func timesFor(want error) timeouts {
-	if errors.Is(want, context.DeadlineExceeded) {
-		return shortTimeouts()
+// wantEnd checks how a call ends that a server answers so. Only where the
+// deadline is what ends it is it short, and then the connection is made ahead:
+// a busy machine may take its time for anything else.
+func wantEnd(t *testing.T, answer http.HandlerFunc, want error) {
+	t.Helper()
+	var arrived atomic.Bool
+	client := newTestClient(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" {
+			return
+		}
+		arrived.Store(true)
+		answer(w, r)
+	})), defaultTimeouts())
+	if _, err := fetch(t, client.HTTP(), "https://"+host+"/first"); err != nil {
+		t.Fatal(err)
 	}
-	return defaultTimeouts()
+	var limits Limits
+	if errors.Is(want, context.DeadlineExceeded) {
+		limits.Timeout = 400 * time.Millisecond
+	}
+	got, err := fetch(t, client.WithLimits(limits), "https://"+host+"/")
+	wantError(t, err, want)
+	if len(got) > defaultBody {
+		t.Errorf("read %d bytes", len(got))
+	}
+	if arrived.Load() && NotSent(err) {
+		t.Error("NotSent = true for a request that arrived")
+	}
 }
 
 // What HTTP lets a server send beside headers and body ends as well.
@@ -81,14 +103,7 @@ func TestThreat94_EveryPartOfAnAnswerEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := fetch(t, newTestClient(t, serve(t, tt.serve), timesFor(tt.want)).HTTP(), "https://"+host+"/")
-			wantError(t, err, tt.want)
-			if len(got) > defaultBody {
-				t.Errorf("read %d bytes", len(got))
-			}
-			if NotSent(err) {
-				t.Error("NotSent = true for a request that arrived")
-			}
+			wantEnd(t, tt.serve, tt.want)
 		})
 	}
 }
@@ -127,20 +142,6 @@ func TestThreat94_DialTimeout(t *testing.T) {
 	}
 }
 
-// allocated returns how many bytes the process allocates while f runs: the
-// least of some runs, since the runtime allocates too.
-func allocated(f func()) uint64 {
-	least := uint64(math.MaxUint64)
-	for range 3 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		f()
-		runtime.ReadMemStats(&after)
-		least = min(least, after.TotalAlloc-before.TotalAlloc)
-	}
-	return least
-}
-
 // The server runs in the same process, so its share is counted as well.
 //
 //nolint:paralleltest // it counts what the process allocates
@@ -164,7 +165,7 @@ func TestThreat94_LargeAnswersTakeLittle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := newTestClient(t, serve(t, tt.serve), defaultTimeouts()).HTTP()
-			n := allocated(func() {
+			n := alloctest.Bytes(3, func() {
 				resp, err := client.Do(newRequest(t, http.MethodGet, "https://"+host+"/", nil))
 				if err == nil {
 					_, err = io.Copy(io.Discard, resp.Body)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -417,5 +418,30 @@ func (v *vault) moved(f *forger, other, sibling map[string]string) {
 		if _, err := v.call("acme", id, xMe); !errors.Is(err, tokencrypt.ErrIntegrity) {
 			v.t.Errorf("an account on another person's grant: %v", err)
 		}
+	}
+}
+
+func TestThreat2_RowsCannotUnbindAFlow(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(*connect.Flow){
+		"no binding":   func(f *connect.Flow) { f.Binding = connect.UnsafeBindNone },
+		"another user": func(f *connect.Flow) { f.User = "bob" },
+		"no user":      func(f *connect.Flow) { f.User = "" },
+		"a client":     func(f *connect.Flow) { f.Client = "own" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var f forger
+			w := newWorld(t, keepForger(&f))
+			victim := w.browser(nil)
+			back := victim.consent(w.browser(&mallory).start("x", nil), nil)
+			f.rewrite(on(edit))
+			if got := victim.arrive(back); got.status == http.StatusSeeOther {
+				t.Errorf("the flow goes on to %s", got.location())
+			}
+			if got := w.exchanges() + len(w.accounts(acmeKey)); got != 0 {
+				t.Errorf("%d exchanges and accounts", got)
+			}
+		})
 	}
 }
