@@ -77,11 +77,15 @@ func (c *Connector) Account(ctx context.Context, p Principal, id string) (*Accou
 // readAccount finds an account of the tenant by an id that may come from
 // anywhere.
 func (c *Connector) readAccount(ctx context.Context, op, tenant, id string) (Account, error) {
-	if _, err := parseID(id); err != nil || tenant == "" {
-		return Account{}, storeError(op, ErrNotFound)
+	const what = "account in this tenant"
+	if tenant == "" {
+		return Account{}, notFound(op, "account, since the tenant is empty")
+	}
+	if _, err := parseID(id); err != nil {
+		return Account{}, notFound(op, what)
 	}
 	account, err := c.cfg.Store.ReadAccount(ctx, AccountKey{Tenant: tenant, ID: id})
-	return account, storeError(op, err)
+	return account, readError(op, what, err)
 }
 
 // FlowView is how a flow stands, for polling and for support.
@@ -99,15 +103,16 @@ func (c *Connector) Flow(ctx context.Context, p Principal, id string) (*FlowView
 	if err := checkPrincipal("flow", p); err != nil {
 		return nil, err
 	}
+	const what = "flow in this tenant"
 	if _, err := parseID(id); err != nil {
-		return nil, storeError("flow", ErrNotFound)
+		return nil, notFound("flow", what)
 	}
-	at, err := c.findFlow(ctx, "flow", FlowKey{Tenant: p.Tenant, ID: id})
+	at, err := c.findFlow(ctx, "flow", what, FlowKey{Tenant: p.Tenant, ID: id})
 	if err != nil {
 		return nil, err
 	}
 	if !maySee(p, at.flow) {
-		return nil, storeError("flow", ErrNotFound)
+		return nil, notFound("flow", what)
 	}
 	if at.flow.Status.Open() && c.overdue(at.flow) {
 		at.flow.Status = FlowExpired

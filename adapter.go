@@ -107,6 +107,16 @@ func (a *adapter) methodByID(id string) Method {
 	return a.Methods[i]
 }
 
+// hasField reports whether one of the methods asks for a field of this name. A
+// nil adapter has none.
+func (a *adapter) hasField(name string) bool {
+	return a != nil && slices.ContainsFunc(a.Methods, func(m Method) bool { return m.field(name) })
+}
+
+func (m Method) field(name string) bool {
+	return slices.ContainsFunc(m.Fields, func(f Field) bool { return f.Name == name })
+}
+
 func (a *adapter) kind(name string) (Kind, bool) {
 	i := slices.IndexFunc(a.Kinds, func(k Kind) bool { return k.Name == name })
 	if i < 0 {

@@ -190,7 +190,20 @@ func (use *accountUse) mayReach(r *http.Request) error {
 	if plain && allowed && (r.Host == "" || r.Host == r.URL.Host) {
 		return nil
 	}
-	return &Error{Code: CodeForbidden, Op: "client", Platform: use.adapter.Name, AccountID: use.account.ID, Message: "The address is not one of the platform's, so that no token is sent there."}
+	return &Error{Code: CodeForbidden, Op: "client", Platform: use.adapter.Name, AccountID: use.account.ID, Message: unreached(r, allowed)}
+}
+
+// unreached says what is wrong with an address. It names the host at most: the
+// rest of an address may hold a secret.
+func unreached(r *http.Request, allowed bool) string {
+	switch {
+	case !allowed:
+		return fmt.Sprintf("The host %.100q is not one of the platform's, so that no token is sent there.", r.URL.Hostname())
+	case r.URL.Scheme != "https":
+		return "Only https is reached, so that the token is not sent in the clear."
+	default:
+		return "An address with a user, a port or another Host header is not reached."
+	}
 }
 
 // send signs a copy of the request and sends it.

@@ -48,14 +48,17 @@ func (c *Connector) Complete(ctx context.Context, p Principal, req CompleteReque
 	return c.unpark(ctx, at)
 }
 
-// findFlow reads a flow of the tenant.
-func (c *Connector) findFlow(ctx context.Context, op string, key FlowKey) (*attempt, error) {
+// findFlow reads a flow by what its key is to people.
+func (c *Connector) findFlow(ctx context.Context, op, what string, key FlowKey) (*attempt, error) {
 	flow, err := c.cfg.Store.ReadFlow(ctx, key)
 	if err != nil {
-		return nil, storeError(op, err)
+		return nil, readError(op, what, err)
 	}
 	return c.openFlow(op, flow)
 }
+
+// handleWords are what handles are to people, by their purpose.
+var handleWords = map[string]string{purposeLink: "link", purposeSession: "selection in this tenant", purposeTicket: "flow or ticket in this tenant"}
 
 // flowByHandle reads the flow that a handle names.
 //
@@ -63,9 +66,9 @@ func (c *Connector) findFlow(ctx context.Context, op string, key FlowKey) (*atte
 // is really the flow's is computed, so that a digest which was written into
 // the row opens nothing.
 func (c *Connector) flowByHandle(ctx context.Context, op, purpose, handle string, key FlowKey) (*attempt, error) {
-	at, err := c.findFlow(ctx, op, key)
+	at, err := c.findFlow(ctx, op, handleWords[purpose], key)
 	if err == nil && !c.handleMatches(purpose, at.flow, handle) {
-		return nil, storeError(op, ErrNotFound)
+		return nil, notFound(op, handleWords[purpose])
 	}
 	return at, err
 }
@@ -151,7 +154,7 @@ func (c *Connector) completeQuery(ctx context.Context, p Principal, req Complete
 		return nil, err
 	}
 	if at.flow.Tenant != p.Tenant {
-		return nil, storeError("complete", ErrNotFound)
+		return nil, notFound("complete", handleWords[purposeTicket])
 	}
 	if err := c.mayContinue(ctx, p, at); err != nil {
 		return nil, err

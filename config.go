@@ -41,6 +41,8 @@ type Config struct {
 
 	// Authenticate says who makes a request: the host's own session, API key
 	// or bearer token. It must return [ErrUnauthenticated] where there is none.
+	// Any other error, and a principal that cannot be, such as one without a
+	// tenant, is answered with 503; why, only Logger is told.
 	// It must be safe for concurrent use.
 	Authenticate func(*http.Request) (Principal, error)
 

@@ -234,15 +234,28 @@ func checkPrincipal(op string, p Principal) error {
 	return &Error{Code: CodeUnauthenticated, Op: op, Message: message, Err: ErrUnauthenticated}
 }
 
-// storeError turns an error of the store into one of ours. What is not found
-// and what is another tenant's look the same.
+// notFound says what is not there, and nothing more: what is absent and what is
+// another tenant's look the same.
+func notFound(op, what string) *Error {
+	return &Error{Code: CodeNotFound, Op: op, Message: "There is no such " + what + "."}
+}
+
+// readError is storeError for a row that was asked for by name.
+func readError(op, what string, err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return notFound(op, what)
+	}
+	return storeError(op, err)
+}
+
+// storeError turns an error of the store into one of ours.
 func storeError(op string, err error) error {
 	if _, ours := errors.AsType[*Error](err); ours || err == nil {
 		return err
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return &Error{Code: CodeNotFound, Op: op, Message: "There is no such thing here."}
+		return notFound(op, "record")
 	case errors.Is(err, ErrTooMany):
 		return &Error{Code: CodeRateLimited, Op: op, Message: "Too many attempts. Finish the open ones, or wait a minute.", RetryAfter: time.Minute}
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrStale), errors.Is(err, ErrBusy):

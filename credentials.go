@@ -3,9 +3,8 @@ package connect
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
-
-	"github.com/seed944197df/connect/internal/outbound"
 )
 
 // loginTries bounds how often one principal may try credentials on one
@@ -58,10 +57,7 @@ func (c *Connector) login(ctx context.Context, p Principal, req CredentialsReque
 	out, err := c.finish(ctx, func(ctx context.Context) (*Outcome, error) {
 		return c.work(ctx, at, func(ctx context.Context) (*Tokens, error) {
 			tokens, err := at.adapter.credentials.Login(ctx, at.adapter.env, LoginRequest{Method: at.flow.Method, Values: req.Values})
-			if classOf(err) == ClassReconnect { // not what was typed, but the account: taken down, gone
-				err = &Error{Code: CodeCredentialsRefused, Op: op, Platform: at.flow.Platform, Message: at.adapter.DisplayName + " does not let this account sign in.", Err: outbound.Redact(err)}
-			}
-			return tokens, err
+			return tokens, c.refusedLogin(at, err)
 		})
 	})
 	if err == nil && at.problem != nil {
@@ -70,11 +66,33 @@ func (c *Connector) login(ctx context.Context, p Principal, req CredentialsReque
 	return out, err
 }
 
+// refusedLogin says of a refusal what the provider knows: the field, and why.
+func (c *Connector) refusedLogin(at *attempt, err error) error {
+	refusal, ok := errors.AsType[*ProviderError](err)
+	if !ok || refusal.Class != ClassRefused && refusal.Class != ClassReconnect {
+		return err
+	}
+	e := c.platformFailed(at.op, at.adapter, err)
+	e.Code = CodeCredentialsRefused
+	if refusal.Class == ClassReconnect { // not what was typed, but the account: taken down, gone
+		e.Message = at.adapter.DisplayName + " does not let this account sign in."
+	}
+	if refusal.Message != "" {
+		e.Message = refusal.Message
+	}
+	if at.adapter.methodByID(at.flow.Method).field(refusal.Field) {
+		e.Field = refusal.Field
+	}
+	return e
+}
+
 // checkValues accepts exactly the method's fields. An error names a field of
 // ours, never what was sent: a password may have been sent as a name.
 func checkValues(op string, method Method, values map[string]Secret) error {
 	known := 0
+	names := []string{"method", "user", "kind", "account_id", "metadata"}
 	for _, f := range method.Fields {
+		names = append(names, f.Name)
 		value, sent := values[f.Name]
 		if sent {
 			known++
@@ -87,7 +105,7 @@ func checkValues(op string, method Method, values map[string]Secret) error {
 		}
 	}
 	if known != len(values) {
-		return invalid(op, "", "The method has no such field; GET /platforms lists its fields.")
+		return invalid(op, "", unknownName("request", "fields", names))
 	}
 	return nil
 }

@@ -10,6 +10,9 @@
 // One sentence to hold on to: connect once, and it stays connected, or says
 // exactly why not and who must act.
 //
+// A host needs only: [Config], [New], Handler, Run, Client, Accounts,
+// Disconnect, [Principal], [Error]; the rest is for stores and providers.
+//
 // # The words
 //
 // A tenant is the host's isolation boundary, a user is its person, and a

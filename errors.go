@@ -152,6 +152,13 @@ type ProviderError struct {
 	Code       string        // "invalid_grant", "190/460", …
 	RetryAfter time.Duration // how long to wait, for ClassRetry; 0: unknown
 	Err        error         // the cause where there was no answer; already redacted
+
+	// Field and Message may tell more of a login that was refused, for
+	// ClassRefused and ClassReconnect: the [Field].Name that is wrong, and one
+	// sentence for the person. The sentence must be fixed text of the provider's
+	// own, which repeats neither what was typed nor what the platform wrote. Both
+	// may be empty; elsewhere they have no effect.
+	Field, Message string
 }
 
 // Error implements error.

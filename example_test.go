@@ -3,6 +3,7 @@ package connect_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -25,15 +26,15 @@ func Example() {
 		_ = os.Setenv(name, value)
 	}
 	fmt.Println(host(ctx, memstore.New(nil), keys, "no-such-account"))
-	// Output: connect: client: not_found: There is no such thing here.
+	// Output: connect: account: not_found: There is no such account in this tenant.
 }
 
 // host is the host that the README shows.
 func host(ctx context.Context, store connect.Store, keys *tokencrypt.Keyring, accountID string) error {
 	c, err := connect.New(connect.Config{
 		BaseURL: "https://app.example.com/connect",
-		Store:   store, // of sqlitestore.Open or memstore.New
-		Keys:    keys,  // of tokencrypt.ParseKeyring
+		Store:   store, // from sqlitestore.Open(ctx, "connect.db", nil)
+		Keys:    keys,  // from tokencrypt.ParseKeyring(os.Getenv("CONNECT_KEYS"))
 		Providers: []connect.Provider{
 			x.New(x.Options{ClientID: os.Getenv("X_ID"), ClientSecret: connect.NewSecret(os.Getenv("X_SECRET"))}),
 			facebook.New(facebook.Options{AppID: os.Getenv("FB_ID"), AppSecret: connect.NewSecret(os.Getenv("FB_SECRET"))}),
@@ -47,6 +48,7 @@ func host(ctx context.Context, store connect.Store, keys *tokencrypt.Keyring, ac
 			return connect.Principal{Tenant: user.Workspace, User: user.ID, Ambient: true}, nil
 		},
 		ReturnOrigins: []string{"https://app.example.com"},
+		Logger:        slog.Default(), // why something failed is told here only
 	})
 	if err != nil {
 		return err // says which field, and the way out
@@ -54,12 +56,17 @@ func host(ctx context.Context, store connect.Store, keys *tokencrypt.Keyring, ac
 	http.Handle("/connect/", c.Handler()) // customers connect at /connect/ui/
 	go c.Run(ctx)                         // refresh and expiry
 
-	// Later, anywhere: call the platform as an account.
-	client, err := c.Client(ctx, "workspace-1", accountID)
+	// Later, anywhere: call the platform as an account. Its id came with the return
+	// URL, as account_id; c.Accounts lists all that a tenant has.
+	account, err := c.Account(ctx, connect.Principal{Tenant: "workspace-1"}, accountID)
+	if err != nil {
+		return err
+	}
+	client, err := c.Client(ctx, account.Tenant, account.ID)
 	if err != nil {
 		return err // says who must act
 	}
-	resp, err := client.Get("https://api.x.com/2/users/me")
+	resp, err := client.Get(account.APIBaseURL + "/users/me")
 	if err != nil {
 		return err
 	}

@@ -98,6 +98,11 @@ func fails(class connect.ErrorClass) fakeAnswer {
 	return func(context.Context) (*connect.Tokens, error) { return nil, &connect.ProviderError{Class: class} }
 }
 
+// refusing answers with an error of the platform.
+func refusing(err *connect.ProviderError) fakeAnswer {
+	return func(context.Context) (*connect.Tokens, error) { return nil, err }
+}
+
 // succeeds answers a revocation.
 func succeeds(context.Context) (*connect.Tokens, error) { return nil, nil } //nolint:nilnil // a revocation returns no tokens
 

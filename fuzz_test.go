@@ -366,7 +366,7 @@ var startNames = []string{
 // mustSort checks that no field of a credentials form is lost or renamed.
 func mustSort(t *testing.T, fields map[string]json.RawMessage) {
 	t.Helper()
-	req, err := credentialsOf("x", fields)
+	req, err := (&Connector{}).credentialsOf("x", fields)
 	if err != nil {
 		return // something else than a string
 	}

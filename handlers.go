@@ -19,6 +19,7 @@ import (
 //
 //	mux.Handle("/connect/", c.Handler())
 //
+// docs/http.md has the table of its routes, with what they take and answer.
 // A host that wants single routes only mounts the handlers below instead;
 // each names the path values that it reads.
 func (c *Connector) Handler() http.Handler {
@@ -99,7 +100,7 @@ func safe(r *http.Request) bool {
 }
 
 func crossOrigin() *Error {
-	return &Error{Code: CodeForbidden, Op: "request", Message: "The request comes from another site, or does not say where it comes from."}
+	return &Error{Code: CodeForbidden, Op: "request", Message: "The request comes from another site, or does not say where it comes from: send Origin, or use an API key."}
 }
 
 // sameOrigin reports whether a browser says that our own origin made the
@@ -264,7 +265,7 @@ func (c *Connector) CredentialsHandler() http.Handler {
 		if err := readJSON(w, r, &body); err != nil {
 			return 0, nil, err
 		}
-		req, err := credentialsOf(r.PathValue("platform"), body)
+		req, err := c.credentialsOf(r.PathValue("platform"), body)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -274,7 +275,7 @@ func (c *Connector) CredentialsHandler() http.Handler {
 }
 
 // credentialsOf sorts a body into our fields and the method's.
-func credentialsOf(platform string, body map[string]json.RawMessage) (CredentialsRequest, error) {
+func (c *Connector) credentialsOf(platform string, body map[string]json.RawMessage) (CredentialsRequest, error) {
 	req := CredentialsRequest{Platform: platform, Metadata: body["metadata"], Values: map[string]Secret{}}
 	ours := map[string]*string{"method": &req.Method, "user": &req.User, "kind": &req.Kind, "account_id": &req.AccountID}
 	for name, raw := range body {
@@ -282,12 +283,15 @@ func credentialsOf(platform string, body map[string]json.RawMessage) (Credential
 			continue
 		}
 		var text string
-		if json.Unmarshal(raw, &text) != nil {
+		field, err := ours[name], json.Unmarshal(raw, &text)
+		switch {
+		case err != nil && (field != nil || c.platforms[platform].hasField(name)):
+			return req, invalid("credentials", name, "Must be a string.")
+		case err != nil:
 			return req, invalid("credentials", "", "Every field but metadata must be a string.")
-		}
-		if field := ours[name]; field != nil {
+		case field != nil:
 			*field = text
-		} else {
+		default:
 			req.Values[name] = NewSecret(text)
 		}
 	}
@@ -343,7 +347,7 @@ func knownQuery(r *http.Request, names ...string) (url.Values, error) {
 	}
 	for name := range query {
 		if !slices.Contains(names, name) {
-			return nil, invalid("request", "", "The query has a parameter that this route does not have.")
+			return nil, invalid("request", "", unknownName("query", "parameters", names))
 		}
 	}
 	return query, nil

@@ -261,7 +261,7 @@ func badSelections(session string) []bad {
 		{name: "nothing chosen", body: `{"selected_ids":[]}`, status: 422, code: "not_offered", field: "selected_ids"},
 		{name: "no choice", body: `{}`, status: 422, code: "not_offered", field: "selected_ids"},
 		{name: "not offered", body: `{"selected_ids":["page:9"]}`, status: 422, code: "not_offered", field: "selected_ids"},
-		{name: "number as id", body: `{"selected_ids":[110000000000001]}`, status: 400, code: "invalid_request"},
+		{name: "number as id", body: `{"selected_ids":[110000000000001]}`, status: 400, code: "invalid_request", field: "selected_ids"},
 		{name: "ad accounts", body: `{"selected_ids":["page:110000000000001"],"ad_account_ids":[]}`, status: 422, code: "unsupported", field: "ad_account_ids"},
 		{name: "return URL elsewhere", body: `{"selected_ids":["page:110000000000001"],"return_url":"https://evil.example"}`, status: 422, code: "return_url_refused", field: "return_url"},
 	}
@@ -282,7 +282,7 @@ func badCredentials(account string) []bad {
 		{name: "no password", body: `{"identifier":"ada.sandbox.test"}`, status: 400, code: "invalid_request", field: "app_password"},
 		{name: "empty password", body: `{"identifier":"ada.sandbox.test","app_password":""}`, status: 400, code: "invalid_request", field: "app_password"},
 		{name: "long identifier", body: `{"identifier":"` + strings.Repeat("a", 2049) + `","app_password":"sand-box2-test-pass"}`, status: 400, code: "invalid_request", field: "identifier"},
-		{name: "number", body: `{"identifier":1,"app_password":"sand-box2-test-pass"}`, status: 400, code: "invalid_request"},
+		{name: "number", body: `{"identifier":1,"app_password":"sand-box2-test-pass"}`, status: 400, code: "invalid_request", field: "identifier"},
 	}
 	return onRoute("/credentials/bluesky", append(requests, badBodies("{"+typed+"}")...))
 }

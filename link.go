@@ -25,7 +25,7 @@ func (c *Connector) LinkHandler() http.Handler {
 func (c *Connector) linked(r *http.Request) (*attempt, error) {
 	link := r.PathValue("link")
 	if link == "" || len(link) > maxHandle {
-		return nil, storeError("link", ErrNotFound)
+		return nil, notFound("link", handleWords[purposeLink])
 	}
 	at, err := c.flowByHandle(r.Context(), "link", purposeLink, link, FlowKey{Link: digest(link)})
 	if err != nil {

@@ -140,14 +140,14 @@ func (c *Connector) openSession(ctx context.Context, op string, p Principal, ses
 		return nil, err
 	}
 	if session == "" || len(session) > maxHandle {
-		return nil, storeError(op, ErrNotFound)
+		return nil, notFound(op, handleWords[purposeSession])
 	}
 	at, err := c.flowByHandle(ctx, op, purposeSession, session, FlowKey{Tenant: p.Tenant, Session: digest(session)})
 	if err != nil {
 		return nil, err
 	}
 	if !maySee(p, at.flow) {
-		return nil, storeError(op, ErrNotFound)
+		return nil, notFound(op, handleWords[purposeSession])
 	}
 	return at, nil
 }

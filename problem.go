@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seed944197df/connect/internal/strictjson"
@@ -123,8 +124,29 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
 		return invalid("request", "Content-Type", "The body must be sent as application/json.")
 	}
-	if !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) || strictjson.DecodeKnown(body, v) != nil {
-		return invalid("request", "", "The body must be one JSON object with the documented fields, each once and of its type.")
+	err = strictjson.Err
+	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+		err = strictjson.DecodeKnown(body, v)
 	}
-	return nil
+	wrong, readable := errors.AsType[*strictjson.KeyError](err)
+	switch {
+	case err == nil:
+		return nil
+	case !readable:
+		return invalid("request", "", "The body must be one well-formed JSON object that names each field once.")
+	case wrong.Key != "":
+		return invalid("request", wrong.Key, "The value is of another JSON type than this field has.")
+	default:
+		return invalid("request", "", unknownName("body", "fields", wrong.Known))
+	}
+}
+
+// unknownName lists the names that there are.
+//
+// Security: it never repeats the one that was sent, which may be a password.
+func unknownName(where, what string, known []string) string {
+	if len(known) == 0 {
+		return "The " + where + " names something that does not exist here: there are no " + what + "."
+	}
+	return "The " + where + " names something that does not exist here; the " + what + " are: " + strings.Join(known, ", ") + "."
 }

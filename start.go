@@ -255,7 +255,7 @@ func isScope(s string) bool {
 
 func checkInput(op string, method Method, input map[string]string) error {
 	for name, value := range input {
-		if !slices.ContainsFunc(method.Fields, func(f Field) bool { return f.Name == name }) {
+		if !method.field(name) {
 			return invalid(op, "input", "The method has no such field; GET /platforms lists its fields.")
 		}
 		if len(value) > maxURL {

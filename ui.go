@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,7 +27,7 @@ func (c *Connector) PagesHandler() http.Handler {
 	mux.HandleFunc("POST /ui/accounts/{id}/disconnect", c.disconnectPost)
 	mux.HandleFunc("GET /ui/result", c.resultPage)
 	mux.HandleFunc("/ui/", func(w http.ResponseWriter, r *http.Request) {
-		c.errorPage(w, r, storeError("page", ErrNotFound))
+		c.errorPage(w, r, notFound("page", "page"))
 	})
 	mounted := http.StripPrefix(c.base.Path, mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -226,7 +227,7 @@ func (c *Connector) disconnectPost(w http.ResponseWriter, r *http.Request) {
 // POST, which changes nothing here either.
 func (c *Connector) pickerPage(w http.ResponseWriter, r *http.Request) {
 	if !slices.Contains([]string{http.MethodGet, http.MethodPost}, r.Method) {
-		c.errorPage(w, r, storeError("page", ErrNotFound))
+		c.errorPage(w, r, notFound("page", "page"))
 		return
 	}
 	p, err := c.pageVisitor(r)
@@ -407,7 +408,7 @@ func (c *Connector) showCredentials(w http.ResponseWriter, r *http.Request, p Pr
 	if problem != nil {
 		status = c.httpStatus(w, r, problem)
 		if problem.Field == "" {
-			page.Problem = string(problem.Code)
+			page.Problem, page.Reason = string(problem.Code), reasonOf(problem)
 		}
 	}
 	c.render(w, r, status, page)
@@ -435,9 +436,17 @@ func formField(f Field, r *http.Request, problem *Error) pages.Field {
 	case r.PostForm.Get(f.Name) == "":
 		view.Problem = "required"
 	default:
-		view.Problem = "invalid"
+		view.Problem, view.Reason = "invalid", reasonOf(problem)
 	}
 	return view
+}
+
+// reasonOf is the provider's own sentence for a refusal, empty where it has none.
+func reasonOf(problem *Error) string {
+	if refusal, ok := errors.AsType[*ProviderError](problem.Err); ok && problem.Code == CodeCredentialsRefused {
+		return refusal.Message
+	}
+	return ""
 }
 
 // credentialsPost connects with what was typed.

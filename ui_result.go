@@ -30,8 +30,10 @@ func (c *Connector) resultPage(w http.ResponseWriter, r *http.Request) {
 		page.Accounts = c.resultAccounts(r, page.FlowID)
 	case OutcomeContinue:
 		page.Unfinished = true
-	default:
+	case OutcomeError:
 		page.Code = string(knownCode(query.Get("error")))
+	default:
+		page.Nothing = true
 	}
 	c.render(w, r, http.StatusOK, page)
 }

@@ -67,7 +67,7 @@ func scene(w http.ResponseWriter, name string) {
 }
 
 func lantern() Options {
-	return Options{Theme: Theme{ProductName: "Lantern", Font: "Arial, sans-serif"}}
+	return Options{Theme: Theme{ProductName: "Lantern", Font: "Arial, sans-serif", HomeURL: "/", SignInURL: "/login"}}
 }
 
 func themed() Options {
@@ -171,6 +171,27 @@ func inspect(t *testing.T, p *browsertest.Person, axe, name string) {
 		}
 		for _, line := range append(browsertest.Evaluate[[]string](p, looked), p.Violations(axe, only...)...) {
 			t.Errorf("%s, %d px, %s: %s", name, screen.Width, screen.Scheme, line)
+		}
+	}
+}
+
+// Cards stand row by row in the order of the host, however high they are.
+func TestBrowser_CardsKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	p := browsertest.New(t)
+	origin, _ := site(t, lantern(), func(origin string) []fixture { return ordinaryWorld(origin).fixtures()[:1] })
+	p.Open(origin + "/page/connect")
+	for _, screen := range screens() {
+		p.Look(screen)
+		seen := browsertest.Evaluate[[]string](p, `[...document.querySelectorAll(".card")]
+			.map((e) => [e.getBoundingClientRect(), e.querySelector("h3").textContent])
+			.sort(([a], [b]) => a.y - b.y || a.x - b.x).map(([, name]) => name)`)
+		var want []string
+		for _, platform := range ordinaryWorld("").platforms() {
+			want = append(want, platform.DisplayName)
+		}
+		if diff := cmp.Diff(want, seen); diff != "" {
+			t.Errorf("on %d px (-want +got):\n%s", screen.Width, diff)
 		}
 	}
 }

@@ -39,6 +39,7 @@ func (w world) fixtures() []fixture {
 		fixture{"result-three", Result{Platform: "Facebook", Accounts: w.bakery()[:3], Continue: "/page/connect"}},
 		fixture{"result-failed", Result{Platform: "Facebook", Code: "access_denied", Continue: "/page/connect", Again: "/page/hop", FlowID: "fl_7Q2M8ZT4"}},
 		fixture{"result-unfinished", Result{Platform: "Facebook", Unfinished: true, FlowID: "fl_7Q2M8ZT4"}},
+		fixture{"result-nothing", Result{Nothing: true, Continue: "/page/connect"}},
 		fixture{"result-popup", Result{Platform: "X", Accounts: w.bakery()[4:5], Opener: &Opener{Origin: w.site, Message: map[string]string{"status": "error"}}}},
 		fixture{"result-popup-failed", Result{Platform: "X", Code: "access_denied", FlowID: "fl_7Q2M8ZT4", Opener: &Opener{Origin: w.site, Message: map[string]string{"status": "error"}}}},
 		fixture{"working", Working{Platform: "Facebook", Refresh: "/page/working"}},
@@ -208,9 +209,8 @@ func bluesky() Credentials {
 
 func refused() Credentials {
 	c := bluesky()
-	c.Problem = "credentials_refused"
 	c.Fields[0].Value = "ada.harbour-bakery.example"
-	c.Fields[1].Problem = "required"
+	c.Fields[1].Problem, c.Fields[1].Reason = "invalid", "This is not an app password, so nothing was sent. One has 19 characters, like abcd-efgh-ijkl-mnop."
 	return c
 }
 

@@ -142,6 +142,7 @@ type Credentials struct {
 	Action      string
 	Token       string
 	Problem     string // an error code; empty where there is none, or where fields say it
+	Reason      string // a sentence in place of the one for Problem; may be empty
 	Cancel      string // where to go instead; may be empty
 	FormTargets []string
 }
@@ -156,6 +157,7 @@ type Field struct {
 	Autocomplete string // the attribute's value; empty is "off"
 	Value        string // what was typed before; never shown of a secret
 	Problem      string // "required" or "invalid"; else empty
+	Reason       string // a sentence in place of the one for Problem; may be empty
 }
 
 // Result is how a flow ended: with accounts, or with the code of an error.
@@ -167,6 +169,7 @@ type Result struct {
 	Again      string  // where to try again; may be empty
 	FlowID     string  // reference for support
 	Unfinished bool    // consent was given, and the host must finish it
+	Nothing    bool    // the address tells of no flow
 	Opener     *Opener // whom a popup tells; nil where the page is no popup
 }
 

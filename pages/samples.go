@@ -27,10 +27,12 @@ func samples() []Page {
 			Platform: "P", Kinds: kinds, Candidates: []Candidate{candidate, blocked}, Elsewhere: []Candidate{candidate},
 			Query: "q", Cursor: "c", Next: "n", Self: "/s", Action: "/a", Token: "t", Problem: "none_chosen", Cancel: "/",
 		},
-		Credentials{Platform: "P", Fields: []Field{field, {Name: "password", Label: "L", Secret: true}}, Action: "/a", Token: "t", Problem: "credentials_refused", Cancel: "/"},
+		Credentials{Platform: "P", Fields: []Field{field, {Name: "password", Label: "L", Secret: true, Problem: "invalid", Reason: "R"}}, Action: "/a", Token: "t", Problem: "credentials_refused", Reason: "R", Cancel: "/"},
+		Result{Nothing: true, Again: "/"},
 		Result{Platform: "P", Unfinished: true, FlowID: "f", Opener: &Opener{Origin: "https://example.com"}},
 		Result{Platform: "P", Accounts: []Account{account}, Continue: "/", Again: "/", FlowID: "f"},
 		Working{Platform: "P", Refresh: "/"},
 		Error{Code: "not_found", Back: "/", FlowID: "f"},
+		Error{Code: "unauthenticated"},
 	}
 }

@@ -2,9 +2,12 @@ package pages
 
 import (
 	"html"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func count(found []element, name string) int {
@@ -151,6 +154,72 @@ func TestTitles(t *testing.T) {
 			if got := html.UnescapeString(e.text); e.name == "title" && got != want {
 				t.Errorf("%s: title %q, want %q", name, got, want)
 			}
+		}
+	}
+}
+
+// linksOf are the addresses of a page's links and their texts, but for those
+// within the page.
+func linksOf(t *testing.T, name, body string) map[string]string {
+	t.Helper()
+	links := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?s)<a [^>]*href="([^"#]+)"[^>]*>(.*?)</a>`).FindAllStringSubmatch(body, -1) {
+		text := regexp.MustCompile(`<[^>]*aria-hidden[^>]*>[^<]*|<[^>]+>`).ReplaceAllString(m[2], "")
+		links[m[1]] = strings.TrimSpace(html.UnescapeString(links[m[1]] + " " + text))
+	}
+	if len(parsed(t, name, body)) == 0 {
+		t.Errorf("%s is empty", name)
+	}
+	return links
+}
+
+// Pages that end something lead home, where the host says where that is.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	home := Theme{ProductName: "Acme", HomeURL: "https://app.example.com/", SignInURL: "/login"}
+	nameless := Theme{LogoURL: "/logo.svg", HomeURL: "/"}
+	tests := []struct {
+		name  string
+		theme Theme
+		page  Page
+		want  map[string]string
+	}{
+		{"error", home, Error{Code: "expired"}, map[string]string{"https://app.example.com/": "Acme Go to Acme"}},
+		{"signed out", home, Error{Code: "unauthenticated"}, map[string]string{"https://app.example.com/": "Acme Go to Acme", "/login": "Sign in"}},
+		{"signed out, no sign-in page", Theme{HomeURL: "/app/"}, Error{Code: "unauthenticated"}, map[string]string{"/app/": "Go to this service"}},
+		{"error with a way back", home, Error{Code: "expired", Back: "/b"}, map[string]string{"https://app.example.com/": "Acme Go to Acme", "/b": "Go back"}},
+		{"result", home, Result{Platform: "X", Continue: "/c"}, map[string]string{"https://app.example.com/": "Acme Go to Acme", "/c": "Continue"}},
+		{"failed", home, Result{Platform: "X", Code: "expired", Again: "/a"}, map[string]string{"https://app.example.com/": "Acme Go to Acme", "/a": "Try again"}},
+		{"unfinished", home, Result{Platform: "X", Unfinished: true}, map[string]string{"https://app.example.com/": "Acme Go to Acme"}},
+		{"nothing", home, Result{Nothing: true}, map[string]string{"https://app.example.com/": "Acme Go to Acme"}},
+		{"popup", home, Result{Platform: "X", Opener: &Opener{Origin: "https://app.example.com"}}, map[string]string{"https://app.example.com/": "Acme"}},
+		{"another page", home, Hop{Platform: "X", Action: "/go/1"}, map[string]string{"https://app.example.com/": "Acme"}},
+		{"a logo alone", nameless, Hop{Platform: "X", Action: "/go/1"}, map[string]string{"/": ""}},
+		{"no home", Theme{ProductName: "Acme"}, Error{Code: "unauthenticated"}, map[string]string{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			body := render(t, setup(t, Options{Theme: tt.theme}), tt.page).Body.String()
+			if diff := cmp.Diff(tt.want, linksOf(t, tt.name, body)); diff != "" {
+				t.Errorf("links (-want +got):\n%s", diff)
+			}
+			if tt.theme == nameless && !strings.Contains(body, `alt="Home"`) {
+				t.Error("the link has no name")
+			}
+		})
+	}
+}
+
+// A refusal is told in the provider's words where it has some.
+func TestReasonsReplaceOurWords(t *testing.T) {
+	t.Parallel()
+	p := setup(t, Options{})
+	page := Credentials{Platform: "P", Problem: "credentials_refused", Reason: "P <lets> nobody in.", Fields: []Field{{Name: "a", Label: "A", Problem: "invalid", Reason: "There is no such & so."}, {Name: "b", Label: "B", Problem: "invalid"}}}
+	body := render(t, p, page).Body.String()
+	for text, want := range map[string]int{"P &lt;lets&gt; nobody in.": 1, "There is no such &amp; so.": 2, "Check: A": 0, "Check: B": 2, "did not accept": 0} {
+		if n := strings.Count(strings.NewReplacer("\u2068", "", "\u2069", "").Replace(body), text); n != want {
+			t.Errorf("%q is there %d times, want %d:\n%s", text, n, want, body)
 		}
 	}
 }

@@ -32,6 +32,15 @@ type Theme struct {
 	// absolute path of this site. Defaults to none.
 	LogoURL string
 
+	// HomeURL is the host's own start page, to which the logo and the name lead,
+	// and a button on pages that end something: an https URL or an absolute path
+	// of this site, such as "/". Defaults to none: there is no link.
+	HomeURL string
+
+	// SignInURL is where a person signs in to the host, for the page that asks
+	// for it; as HomeURL. Defaults to none.
+	SignInURL string
+
 	// ProductName is the host's name, at most 60 characters: in titles, in
 	// sentences and beside the logo. Defaults to none.
 	ProductName string
@@ -59,8 +68,12 @@ func (t *Theme) validate() error {
 		return errors.New(`pages: Theme.Radius must be a length such as "10px" or "0.5rem", at most 32px or 2rem`)
 	case !validFont(t.Font):
 		return errors.New(`pages: Theme.Font must be a list of font families, quoted where CSS asks for it, at most 300 characters`)
-	case t.LogoURL != "" && !validLogo(t.LogoURL):
+	case t.LogoURL != "" && !validURL(t.LogoURL):
 		return errors.New(`pages: Theme.LogoURL must be an https URL or a path such as "/logo.svg"`)
+	case t.HomeURL != "" && !validPage(t.HomeURL):
+		return errors.New(`pages: Theme.HomeURL must be an https URL or a path such as "/"`)
+	case t.SignInURL != "" && !validPage(t.SignInURL):
+		return errors.New(`pages: Theme.SignInURL must be an https URL or a path such as "/login"`)
 	case t.ProductName != clean(t.ProductName) || utf8.RuneCountInString(t.ProductName) > 60:
 		return errors.New("pages: Theme.ProductName must be at most 60 characters, without control characters or outer spaces")
 	}
@@ -96,7 +109,10 @@ func validFont(s string) bool {
 	return len(s) <= 300
 }
 
-func validLogo(s string) bool {
+// validPage is validURL where the address may end in a slash.
+func validPage(s string) bool { return s == "/" || validURL(strings.TrimSuffix(s, "/")) }
+
+func validURL(s string) bool {
 	if path.MatchString(s) {
 		return true
 	}

@@ -104,7 +104,7 @@ func FuzzThreat56_Injective(f *testing.F) {
 	})
 }
 
-var lineNumber = regexp.MustCompile(`^line [1-9][0-9]*: `)
+var lineNumber = regexp.MustCompile(`^tokencrypt: line [1-9][0-9]*: `)
 
 // A ring that is read is what stands in the text, line by line, and an error
 // says no more than the line's number.
@@ -115,7 +115,7 @@ func FuzzParseKeyring(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		ring, err := ParseKeyring(text)
 		if err != nil {
-			says := lineNumber.ReplaceAllString(err.Error(), "")
+			says := lineNumber.ReplaceAllString(err.Error(), "tokencrypt: ")
 			if own := errors.Unwrap(err); ring != nil || own != nil && own.Error() != says || !strings.HasPrefix(says, "tokencrypt: ") {
 				t.Errorf("ParseKeyring = %v, %v", ring, err)
 			}

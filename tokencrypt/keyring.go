@@ -88,7 +88,7 @@ func ParseKeyring(text string) (*Keyring, error) {
 		}
 		key, err := ParseKey(line)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", number, err)
+			return nil, &lineError{line: number, err: err}
 		}
 		keys = append(keys, key)
 	}
@@ -97,6 +97,20 @@ func ParseKeyring(text string) (*Keyring, error) {
 	}
 	return NewKeyring(keys[0], keys[1:]...)
 }
+
+// lineError is what is wrong with a line of a ring's text.
+type lineError struct {
+	line int
+	err  error
+}
+
+// Error implements error.
+func (e *lineError) Error() string {
+	return fmt.Sprintf("tokencrypt: line %d: %s", e.line, strings.TrimPrefix(e.err.Error(), "tokencrypt: "))
+}
+
+// Unwrap returns the error of the line alone.
+func (e *lineError) Unwrap() error { return e.err }
 
 // PrimaryID returns the id of the key that seals.
 func (k *Keyring) PrimaryID() string { return k.primary }

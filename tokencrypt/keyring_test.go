@@ -142,10 +142,10 @@ func TestParseKeyring_refuses(t *testing.T) {
 	}{
 		{"empty", "", "", errNoKeys},
 		{"comments only", "# k1:" + canaryKey + "\n\n", "", errNoKeys},
-		{"bad second line", line + "\nk2:" + canaryKey[1:], "line 2: ", errKeyText},
-		{"blank lines count", "\n\n#\n" + canaryKey, "line 4: ", errKeyID},
-		{"comment after a key", line + " # primary", "line 1: ", errKeyText},
-		{"two keys in a line", line + "," + line, "line 1: ", errKeyText},
+		{"bad second line", line + "\nk2:" + canaryKey[1:], "tokencrypt: line 2: a key", errKeyText},
+		{"blank lines count", "\n\n#\n" + canaryKey, "tokencrypt: line 4: a key", errKeyID},
+		{"comment after a key", line + " # primary", "tokencrypt: line 1: a key", errKeyText},
+		{"two keys in a line", line + "," + line, "tokencrypt: line 1: a key", errKeyText},
 		{"same line twice", line + "\n" + line, "", errDuplicateID},
 	}
 	for _, test := range tests {

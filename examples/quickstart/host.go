@@ -11,12 +11,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/pages"
 )
 
 // host is an application with two customers. A browser signs in with one
@@ -47,6 +47,7 @@ func (h *host) routes() http.Handler {
 	mux.Handle("/connect/", h.engine.Handler())
 	mux.HandleFunc("GET /{$}", h.home)
 	mux.HandleFunc("GET /popup", h.popup)
+	mux.HandleFunc("POST /finish", h.finish)
 	mux.HandleFunc("POST /sign-in", h.signIn)
 	mux.HandleFunc("POST /sign-out", h.signOut)
 	own := http.NewCrossOriginProtection()
@@ -55,15 +56,20 @@ func (h *host) routes() http.Handler {
 }
 
 // onlyOwnName refuses requests that a foreign name was pointed here for (DNS
-// rebinding): a demo on loopback has no other protection.
+// rebinding): a demo on loopback has no other protection. A browser that came
+// by the name localhost is sent to the address that the engine knows, since a
+// flow would end there, without its session; programs have no session.
 func (h *host) onlyOwnName(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, port, _ := strings.Cut(strings.TrimPrefix(h.origin, "http://"), ":")
-		if "http://"+r.Host != h.origin && r.Host != "localhost:"+port {
+		own := "http://"+r.Host == h.origin
+		switch {
+		case !own && r.Host != "localhost"+h.origin[strings.LastIndex(h.origin, ":"):]:
 			http.Error(w, "This is "+h.origin+".", http.StatusMisdirectedRequest)
-			return
+		case !own && r.Method == http.MethodGet && r.Header.Get("Authorization") == "":
+			http.Redirect(w, r, h.origin+r.URL.RequestURI(), http.StatusSeeOther) //nolint:gosec // to our own origin, whatever the path is
+		default:
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
 }
 
@@ -112,6 +118,21 @@ func (h *host) signOut(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
+// finish ends a flow that came back with a ticket: what a host's backend does.
+// The person pressed a button of this very page, as the cross-origin check has
+// seen, so that the principal is not ambient: it may take a flow that an API key
+// began for nobody in particular.
+func (h *host) finish(w http.ResponseWriter, r *http.Request) {
+	p, _ := h.authenticate(r) // for nobody, Complete fails
+	p.Ambient = false
+	out, err := h.engine.Complete(r.Context(), p, connect.CompleteRequest{Ticket: r.PostFormValue("ticket")})
+	if err != nil {
+		http.Redirect(w, r, "/?status=error&error="+string(connect.CodeOf(err)), http.StatusSeeOther)
+		return
+	}
+	http.Redirect(w, r, out.ReturnURL, http.StatusSeeOther)
+}
+
 // session is the host's own cookie. It is not Secure because the demo is served
 // over http on loopback; yours must be.
 func session(token string, maxAge int) *http.Cookie {
@@ -131,6 +152,9 @@ type view struct {
 	Tenant, User string
 	Sandbox      string // where its people and passwords are
 	Notice       string
+	Choose       string // the session of a choice that is open
+	Ticket       string // of a flow that waits to be finished
+	Sentences    map[string]string
 	Accounts     []accountView
 }
 
@@ -143,9 +167,11 @@ type accountView struct {
 
 // home shows the customer's accounts and, for each, a call made as it.
 func (h *host) home(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	v := view{Title: productName, Sandbox: h.sandbox, Notice: notice(query)}
 	p, err := h.authenticate(r)
 	if err != nil {
-		show(w, "home.html", view{Title: "Quickstart"})
+		show(w, "home.html", v)
 		return
 	}
 	accounts, _, err := h.engine.Accounts(r.Context(), p, connect.AccountFilter{}, connect.Page{Limit: 100})
@@ -153,7 +179,13 @@ func (h *host) home(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The accounts cannot be read right now.", http.StatusServiceUnavailable)
 		return
 	}
-	v := view{Title: "Quickstart", Tenant: p.Tenant, User: p.User, Sandbox: h.sandbox, Notice: notice(r.URL.Query())}
+	v.Tenant, v.User = p.Tenant, p.User
+	switch query.Get("status") {
+	case "pending":
+		v.Choose = query.Get("session")
+	case "continue":
+		v.Ticket = query.Get("ticket")
+	}
 	for _, account := range accounts {
 		v.Accounts = append(v.Accounts, h.call(r.Context(), account))
 	}
@@ -166,7 +198,13 @@ func (h *host) popup(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
-	show(w, "popup.html", view{Title: "Connect in a popup"})
+	v := view{Title: "Connect in a popup", Sentences: map[string]string{}}
+	for key, text := range pages.Text() {
+		if code, ok := strings.CutPrefix(key, "error."); ok {
+			v.Sentences[code] = text
+		}
+	}
+	show(w, "popup.html", v)
 }
 
 // show renders a page. Its style and its script run by their nonce. Nothing is
@@ -181,26 +219,38 @@ func show(w http.ResponseWriter, page string, v view) {
 	_ = templates.ExecuteTemplate(w, page, v)
 }
 
-var errorCode = regexp.MustCompile(`^[a-z_]{1,40}$`)
-
 // notice tells how a flow ended. Anybody can make a link to this page, so that
-// it repeats nothing but a code.
+// it repeats nothing of the address.
 func notice(query url.Values) string {
 	switch query.Get("status") {
 	case "connected":
 		return "Connected."
 	case "pending":
-		return "Waiting for a choice: GET /connect/pending/{session} lists it, POST …/finalize ends it."
+		return "Waiting for a choice."
 	case "continue":
-		return "Waiting for your backend: POST /connect/complete with the ticket."
+		return "Almost done. What is left is for this application to do, for who is signed in."
 	case "error":
-		if code := query.Get("error"); errorCode.MatchString(code) {
-			return "Nothing was connected: " + code + ". You can try again."
-		}
-		return "Nothing was connected. You can try again."
+		return "Nothing was connected. " + sentence(query.Get("error"), query.Get("platform"))
 	default:
 		return ""
 	}
+}
+
+const productName = "Quickstart"
+
+// sentence is the engine's own for an error code.
+func sentence(code, platform string) string {
+	texts := pages.Text()
+	text, known := texts["error."+code]
+	if !known {
+		text = texts["error.unknown"]
+	}
+	name, known := map[string]string{"x": "X", "facebook": "Facebook", "bluesky": "Bluesky"}[platform]
+	if !known {
+		name = texts["unnamed.platform"]
+	}
+	text = strings.NewReplacer("{platform}", name, "{product}", productName).Replace(text)
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // call asks the platform who the account is, as the account.
@@ -208,8 +258,11 @@ func (h *host) call(ctx context.Context, account connect.Account) accountView {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	answer, err := h.whoAmI(ctx, account)
+	if e, ok := errors.AsType[*connect.Error](err); ok {
+		return accountView{Account: account, Answer: "The call failed. " + e.Message, Failed: true}
+	}
 	if err != nil {
-		return accountView{Account: account, Answer: "The call failed: " + string(connect.CodeOf(err)) + ".", Failed: true}
+		return accountView{Account: account, Answer: "The call failed. The platform did not answer as expected.", Failed: true}
 	}
 	return accountView{Account: account, Answer: answer}
 }

@@ -108,11 +108,12 @@ func (k typist) secondTry() {
 	if title := browsertest.Evaluate[string](k.Person, "document.title"); !strings.HasPrefix(title, "Problem: ") {
 		k.t.Errorf("the title is %q", title)
 	}
-	k.passes("link Bluesky did not accept these details.", handle)
+	k.passes("link This is not an app password, so nothing was sent. One has 19 characters, like abcd-efgh-ijkl-mnop.", handle)
+	k.Until(`document.activeElement.value === "ada.sandbox.test"`)
 	k.Press(kb.Tab, kb.ModifierShift)
 	k.Press(kb.Enter) // what is wrong leads to the field
-	k.Until(`document.activeElement.value === "ada.sandbox.test"`)
-	k.Press(kb.Tab + "sand-box2-test-pass" + kb.Enter)
+	k.Until(`document.activeElement.name === "app_password"`)
+	k.Press("sand-box2-test-pass" + kb.Enter)
 	k.Sees(`//li[contains(., "Bluesky says: session of @ada.sandbox.test")]`)
 }
 

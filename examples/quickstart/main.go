@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,6 +75,13 @@ func run(ctx context.Context, s settings, ready func(url string)) error {
 	defer box.Close()
 	origin, boxOrigin := "http://"+app.Addr().String(), "http://"+box.Addr().String()
 
+	offer, err := offerings(origin)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(filepath.Dir(s.db)); err != nil || !info.IsDir() {
+		return fmt.Errorf("-db %q: its folder must exist", s.db)
+	}
 	keys, err := keyring(s.db)
 	if err != nil {
 		return err
@@ -83,10 +91,6 @@ func run(ctx context.Context, s settings, ready func(url string)) error {
 		return err
 	}
 	defer store.Close()
-	offer, err := offerings(origin)
-	if err != nil {
-		return err
-	}
 	platforms, err := sandbox.New(sandbox.Options{Clients: offer.sandboxClients, StateFile: s.db + ".sandbox"})
 	if err != nil {
 		return err
@@ -113,7 +117,7 @@ func newEngine(h *host, offer offer, store connect.Store, keys *tokencrypt.Keyri
 		Authenticate:           h.authenticate,
 		ReturnOrigins:          append(returnOrigins, h.origin),
 		DefaultReturnURL:       h.origin + "/",
-		Theme:                  pages.Theme{ProductName: "Quickstart"},
+		Theme:                  pages.Theme{ProductName: productName, HomeURL: "/", SignInURL: "/"},
 		Logger:                 slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		UnsafeRewriteHost:      rewrite,
 		UnsafeRewritePlatforms: offer.sandboxed,

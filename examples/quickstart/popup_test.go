@@ -83,7 +83,7 @@ func TestThreat86_PopupTellsItsOpener(t *testing.T) { //nolint:tparallel // one 
 		browsertest.Evaluate[bool](p, hear)
 		popup := p.Popup(func() { p.Click(`//button[@value="x"]`) })
 		popup.Click(`//button[@value="deny"]`)
-		says(p, "Nothing was connected: access_denied.")
+		says(p, "Nothing was connected. You did not give permission on X.")
 		popup.Sees(`//p[contains(., "You did not give permission on X.")]`)
 		want := []message{{Origin: q.app, Type: "connect.outcome", Status: "error", Platform: "x", Error: "access_denied"}}
 		if diff := cmp.Diff(want, heard(p)); diff != "" {

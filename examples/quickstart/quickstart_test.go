@@ -315,6 +315,7 @@ func TestMistakesAreSaid(t *testing.T) {
 		{name: "key ring missing", set: settings{db: noKeys}, want: "key ring"},
 		{name: "key ring malformed", set: settings{db: badKeys}, want: "bad.db.keys"},
 		{name: "not a database", set: settings{db: noDatabase}, want: "text.db"},
+		{name: "no folder", set: settings{db: filepath.Join(dir, "nowhere", "q.db")}, want: "its folder must exist"},
 		{name: "return origin with a path", set: settings{returnOrigins: []string{"https://app.example.com/x"}}, want: "ReturnOrigins"},
 	}
 	for _, tt := range tests {

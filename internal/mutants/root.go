@@ -169,7 +169,7 @@ var owning = []mutant{
 	{row: 68, file: "pending.go", old: `if p.User == "" {`, new: `if p.User == "" || !p.Ambient {`, why: "the user of a bearer token"},
 	{row: 68, file: "complete.go", old: `if err == nil && !c.handleMatches(purpose, at.flow, handle) {`, new: `if false {`, why: "the computation of a handle that was found"},
 	{row: 71, file: "pending.go", old: `|| !slices.Equal(at.flow.Outcome.Chosen, choice) {`, new: `{`, why: "the refusal of another choice afterwards"},
-	{row: 72, file: "problem.go", old: `strictjson.DecodeKnown(body, v) != nil`, new: `strictjson.Decode(body, v) != nil`, why: "the refusal of unknown fields"},
+	{row: 72, file: "problem.go", old: `strictjson.DecodeKnown(body, v)`, new: `strictjson.Decode(body, v)`, why: "the refusal of unknown fields"},
 	{row: 72, file: "credentials.go", old: `if known != len(values) {`, new: `if false {`, why: "the refusal of unknown fields of a form"},
 	{row: 73, file: "flow.go", old: `out.ReturnURL = c.returnTo(at.request, out)`, new: `out.ReturnURL = c.returnTo(at.request, out); if at.tokens != nil { out.ReturnURL += "&token=" + at.tokens.Access.Reveal() }`, why: "a return URL without tokens"},
 	{row: 74, file: "start.go", old: `Method: at.flow.Method, State: state,`, new: `Method: at.flow.Method, State: at.flow.Tenant + "." + state,`, why: "a state that names no tenant"},

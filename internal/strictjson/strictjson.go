@@ -7,13 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 const maxDepth = 32
 
-// Err is the one error of this package: it says nothing of what it read.
+// Err is the error of what is no such JSON: it says nothing of what it read.
 var Err = errors.New("not the JSON that was expected")
 
 // Decode decodes one JSON value into v, as [json.Unmarshal] does, and refuses
@@ -26,9 +28,49 @@ var Err = errors.New("not the JSON that was expected")
 // signed off on it. See RFC 8259 § 4.
 func Decode(data []byte, v any) error { return decode(data, v, false) }
 
-// DecodeKnown is Decode for requests: it also refuses keys that v does not
-// have.
+// DecodeKnown is Decode into a struct, for requests: it also refuses keys that v
+// does not have. What is well-formed, but does not fit v, is a [*KeyError].
 func DecodeKnown(data []byte, v any) error { return decode(data, v, true) }
+
+// A KeyError says which key of an object does not fit a struct. It tells names
+// of the struct only, never one that was read.
+type KeyError struct {
+	Key   string   // whose value has another type; empty: a key that the struct lacks
+	Known []string // the keys that the struct has
+}
+
+// Error implements error.
+func (e *KeyError) Error() string { return "JSON that does not fit" }
+
+// misfit returns the KeyError for an error of [json.Decoder.Decode] on valid
+// JSON.
+func misfit(err error, v any) error {
+	e := &KeyError{Known: keysOf(v)}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		e.Key, _, _ = strings.Cut(wrong.Field, ".")
+		if !slices.Contains(e.Known, e.Key) {
+			return Err
+		}
+	}
+	return e
+}
+
+// keysOf returns the keys of a pointer to a struct.
+func keysOf(v any) []string {
+	t := reflect.TypeOf(v).Elem()
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	var keys []string
+	for f := range t.Fields() {
+		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if key == "" {
+			key = f.Name
+		}
+		keys = append(keys, key)
+	}
+	return keys
+}
 
 func decode(data []byte, v any, known bool) error {
 	if !utf8.Valid(data) || !json.Valid(data) || !wellFormed(data) {
@@ -38,10 +80,15 @@ func decode(data []byte, v any, known bool) error {
 	if known {
 		dec.DisallowUnknownFields()
 	}
-	if dec.Decode(v) != nil {
+	err := dec.Decode(v)
+	switch {
+	case err == nil:
+		return nil
+	case known:
+		return misfit(err, v)
+	default:
 		return Err
 	}
-	return nil
 }
 
 // wellFormed walks the tokens of a valid JSON text.

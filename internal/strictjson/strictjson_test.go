@@ -2,8 +2,11 @@ package strictjson_test
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed944197df/connect/internal/strictjson"
 )
@@ -40,6 +43,37 @@ func TestThreat96_StrictDecoding(t *testing.T) {
 				t.Errorf("DecodeKnown: error %v", err)
 			}
 		})
+	}
+}
+
+// What is no JSON, a value of another type and an unknown key are told apart,
+// and no key that was sent is repeated.
+func TestDecodeKnownSaysWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	known := []string{"a", "list", "in", "Bare"}
+	for text, want := range map[string]error{
+		`{"a":"x","list":["y"],"in":{"z":"1"},"Bare":true}`: nil,
+		`{"a":1}`:               &strictjson.KeyError{Key: "a", Known: known},
+		`{"list":["x",1]}`:      &strictjson.KeyError{Key: "list", Known: known},
+		`{"in":{"canary":1}}`:   &strictjson.KeyError{Key: "in", Known: known},
+		`{"canary":1}`:          &strictjson.KeyError{Known: known},
+		`{"a":"x","canary":{}}`: &strictjson.KeyError{Known: known},
+		`{"a":1,"a":2}`:         strictjson.Err,
+		`{"a":`:                 strictjson.Err,
+		`["canary"]`:            strictjson.Err,
+	} {
+		var v struct {
+			A    string            `json:"a"`
+			List []string          `json:"list,omitempty"`
+			In   map[string]string `json:"in"`
+			Bare bool
+		}
+		err := strictjson.DecodeKnown([]byte(text), &v)
+		got, _ := errors.AsType[*strictjson.KeyError](err)
+		wanted, misfit := errors.AsType[*strictjson.KeyError](want)
+		if diff := cmp.Diff(wanted, got); diff != "" || !misfit && !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v (-want +got):\n%s", text, err, want, diff)
+		}
 	}
 }
 

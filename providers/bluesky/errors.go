@@ -87,8 +87,11 @@ func answered(method syntax.NSID, status int, header http.Header, body []byte, n
 	if e.Class, known = class(method, status, e.Code); !known {
 		e.Class = connect.ClassRetry
 	}
-	if e.Class == connect.ClassRetry {
+	switch {
+	case e.Class == connect.ClassRetry:
 		e.RetryAfter = retryAfter(header, now)
+	case e.Class == connect.ClassReconnect && method == createSession:
+		e.Message = noSignIn
 	}
 	return e
 }
@@ -117,8 +120,36 @@ func bounded(seconds int64) time.Duration {
 
 // refused returns the error for what a person typed, or for what it leads to.
 // Neither code nor text may repeat it.
+//
+// Security: what [told] adds are facts that anybody can look up, of a handle, a
+// DID or an account. That a password is wrong is no such fact and stays general.
 func refused(code, text string) error {
-	return &connect.ProviderError{Class: connect.ClassRefused, Code: code, Err: errors.New("bluesky: " + text)}
+	why := told[code]
+	return &connect.ProviderError{
+		Class: connect.ClassRefused, Code: code, Field: why.field, Message: why.message,
+		Err: errors.New("bluesky: " + text),
+	}
+}
+
+const noSignIn = "Bluesky does not let this account sign in."
+
+// told is what a person is told of a refusal, by its code: which field, and why.
+var told = map[string]struct{ field, message string }{
+	"not_an_app_password": {fieldAppPassword, "This is not an app password, so nothing was sent. One has 19 characters, like abcd-efgh-ijkl-mnop."},
+	"bad_identifier":      {fieldIdentifier, "This is neither a handle nor an e-mail address nor a DID."},
+	"did_unsupported":     {fieldIdentifier, "This leads to a DID that is neither a did:plc nor a did:web of a host name."},
+	"handle_not_found":    {fieldIdentifier, "There is no such handle."},
+	"handle_ambiguous":    {fieldIdentifier, "The DNS of this handle names two accounts."},
+	"handle_mismatch":     {fieldIdentifier, "The account that this handle leads to does not have it."},
+	"did_not_found":       {fieldIdentifier, "There is no such account."},
+	"pds_missing":         {fieldIdentifier, "This account has no server (PDS)."},
+	"pds_refused":         {fieldIdentifier, "The server (PDS) of this account is not an https host name."},
+	"bad_pds":             {fieldPDS, "This is not the host name of a server."},
+	"pds_mismatch":        {fieldPDS, "The account is not at this server."},
+	"account_inactive":    {"", noSignIn},
+	"account_takendown":   {"", noSignIn},
+	"account_suspended":   {"", noSignIn},
+	"account_deactivated": {"", noSignIn},
 }
 
 // misconfigured returns the error for what the host set up.

@@ -210,7 +210,19 @@ func TestLoginRefused(t *testing.T) {
 				tc.set(w)
 			}
 			_, err := bluesky.New(nil).Login(t.Context(), w.env(), typed(tc.typed...))
-			wantClass(t, err, tc.class, tc.code)
+			e := wantClass(t, err, tc.class, tc.code)
+			field := "identifier"
+			switch tc.code {
+			case "not_an_app_password":
+				field = "app_password"
+			case "bad_pds":
+				field = "pds"
+			case "":
+				field = ""
+			}
+			if e.Field != field || (e.Message == "") != (field == "") || strings.Contains(e.Message, "refused") {
+				t.Errorf("field %q, message %q, want %q and a sentence", e.Field, e.Message, field)
+			}
 			if n := len(w.seen()); n != tc.requests {
 				t.Errorf("%d requests, want %d: %v", n, tc.requests, w.seen())
 			}
