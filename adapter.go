@@ -24,11 +24,14 @@ type adapter struct {
 	Platform
 	sandboxed bool // see Config.UnsafeRewriteHost
 	env       Env  // what the provider is lent, the same for every call
+	gates     *gates
+	probes    *probes
 
 	oauth       OAuth
 	credentials Credentials
 	lister      Lister
 	refresher   Refresher
+	identifier  Identifier
 	refuser     Refuser
 	checker     Checker
 	revoker     Revoker
@@ -44,6 +47,7 @@ func newAdapter(p Provider) *adapter {
 	a.credentials, _ = p.(Credentials)
 	a.lister, _ = p.(Lister)
 	a.refresher, _ = p.(Refresher)
+	a.identifier, _ = p.(Identifier)
 	a.refuser, _ = p.(Refuser)
 	a.checker, _ = p.(Checker)
 	a.revoker, _ = p.(Revoker)
@@ -89,10 +93,10 @@ func (a *adapter) checkMethods() error {
 }
 
 // method returns the method with the id, or the first of the type where the id
-// is empty.
+// is empty. Without a type it may be of any.
 func (a *adapter) method(id string, kind MethodType) (Method, bool) {
 	for _, m := range a.Methods {
-		if m.Type == kind && (id == "" || m.ID == id) {
+		if (kind == "" || m.Type == kind) && (id == "" || m.ID == id) {
 			return m, true
 		}
 	}

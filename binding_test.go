@@ -291,11 +291,16 @@ var ways = map[string]func(w *world, who connect.Principal){
 	},
 	"Handler": nil, // all of the handlers
 
+	"Import": nil, // brings tokens that nobody consented to here, and takes programs only
+
 	"Start": nil, "StartHandler": nil, "LinkHandler": nil, // begin
 	"Flow": nil, "FlowHandler": nil, "Pending": nil, "PendingHandler": nil, "PlatformsHandler": nil, // read
 	"Account": nil, "AccountHandler": nil, "Accounts": nil, "AccountsHandler": nil,
 	"Client": nil, "TokenSource": nil, // need an account
+	"AddMore": nil, "AddMoreHandler": nil, "Candidates": nil, "CandidatesHandler": nil, "Edit": nil, "EditHandler": nil,
+	"Health": nil, "HealthHandler": nil, "Refresh": nil, "RefreshHandler": nil,
 	"Disconnect": nil, "DisconnectHandler": nil, "Run": nil, "Close": nil, // end
+	"DisconnectByUser": nil, "DeleteTenant": nil,
 }
 
 // The first Bluesky account of the sandbox.

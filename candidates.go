@@ -44,13 +44,14 @@ func (at *attempt) full() bool {
 // the time is over. It fails only where it could learn nothing at all: a
 // list that stopped half-way goes on with the next request.
 func (c *Connector) list(ctx context.Context, at *attempt, limit time.Duration, enough func() bool) error {
-	if at.tokens.Self != nil || at.adapter.lister == nil {
+	tokens := at.source()
+	if tokens.Self != nil || at.adapter.lister == nil {
 		return at.onlySelf()
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for pages := 0; !at.progress.Complete && !enough(); pages++ {
-		page, err := at.adapter.lister.List(ctx, at.adapter.env, at.tokens, ListRequest{Cursor: at.progress.Cursor})
+		page, err := at.adapter.lister.List(ctx, at.adapter.env, tokens, ListRequest{Cursor: at.progress.Cursor})
 		switch {
 		case err != nil && pages+len(at.progress.Candidates) == 0:
 			return err

@@ -53,23 +53,50 @@ func (t *accountTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode < http.StatusBadRequest {
 		return resp, err
 	}
-	if !use.expiredAnswer(resp) || !replayable(r) {
+	class, known := use.classify(resp)
+	switch {
+	case known && class == ClassTargetLost:
+		return nil, t.lost(use, resp, AccountTargetLost)
+	case known && class == ClassReconnect && use.ownToken:
+		return nil, t.lost(use, resp, AccountReauthRequired)
+	case known && (class == ClassExpired || class == ClassReconnect) && !use.ownToken:
+		return t.again(use, r, resp)
+	default:
 		return resp, nil
 	}
-	return t.again(use, r, resp)
+}
+
+// lost records what the platform has said of this account alone.
+func (t *accountTransport) lost(use *accountUse, resp *http.Response, status AccountStatus) error {
+	_ = resp.Body.Close()
+	t.c.detach(commitTimeout, func(ctx context.Context) {
+		next := use.account
+		next.Status, next.UpdatedAt = status, t.c.now()
+		next.Version++
+		kind := EventAccountUpdated
+		if status == AccountReauthRequired {
+			kind = EventAccountReauthRequired
+		}
+		event := t.c.event(kind, next.Tenant, next.Platform, next.ID, map[string]string{"status": string(status)})
+		err := t.c.cfg.Store.WriteAccount(ctx, next, []Event{event})
+		if err != nil && !errors.Is(err, ErrStale) { // stale: another has changed it, and may know better
+			t.c.cfg.Logger.Warn("a lost account could not be recorded", "platform", next.Platform, "account", next.ID, "error", err)
+		}
+	})
+	return unusable("client", use.account.Platform, status)
 }
 
 // again refreshes once and repeats the request; where that cannot be, the
 // caller gets the platform's own answer.
 func (t *accountTransport) again(use *accountUse, r *http.Request, resp *http.Response) (*http.Response, error) {
-	if use.ownToken {
-		return resp, nil // an account's own token is not the grant's to refresh
-	}
-	if err := t.c.refresh(r.Context(), use.grant); err != nil {
+	if err := t.c.refresh(r.Context(), use.grant, true); err != nil {
 		if CodeOf(err) == CodeReauthRequired || CodeOf(err) == CodeTokenExpired {
 			_ = resp.Body.Close()
 			return nil, err
 		}
+		return resp, nil
+	}
+	if !replayable(r) {
 		return resp, nil
 	}
 	fresh, err := t.c.use(r.Context(), t.tenant, t.accountID)
@@ -137,17 +164,30 @@ func unusable(op, platform string, status AccountStatus) *Error {
 // use opens an account for one request, refreshed where its token is over.
 func (c *Connector) use(ctx context.Context, tenant, accountID string) (*accountUse, error) {
 	use, err := c.openUse(ctx, tenant, accountID)
-	if err != nil || use.ownToken || !c.ending(use.tokens.AccessExpiry) {
+	now := c.cfg.Now()
+	if err != nil || use.ownToken || !over(use.tokens.AccessExpiry, now.Add(expirySkew)) {
 		return use, err
 	}
-	if err := c.refresh(ctx, use.grant); err != nil {
-		if CodeOf(err) == CodeReauthRequired || c.ended(use.tokens.AccessExpiry) {
+	ended := over(use.tokens.AccessExpiry, now)
+	if due := use.grant.DueAt; !ended && due != nil && now.Before(*due) {
+		return use, nil // its whole life is short, and Run will see to it
+	}
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if !ended {
+		waiting, cancel = context.WithTimeout(ctx, patience)
+	}
+	defer cancel()
+	if err := c.refresh(waiting, use.grant, false); err != nil {
+		if CodeOf(err) == CodeReauthRequired || ended || ctx.Err() != nil {
 			return nil, err
 		}
 		return use, nil // what is left of the old token still works
 	}
 	return c.openUse(ctx, tenant, accountID)
 }
+
+// patience is how long a request waits for a new token while the old one works.
+const patience = 2 * time.Second
 
 func (c *Connector) openUse(ctx context.Context, tenant, accountID string) (*accountUse, error) {
 	account, err := c.usable(ctx, tenant, accountID)
@@ -236,16 +276,15 @@ func (c *Connector) sign(use *accountUse, r *http.Request) error {
 	return nil
 }
 
-// expiredAnswer reports whether an answer says that the access token is over.
-// It reads the answer's beginning and puts it back.
-func (use *accountUse) expiredAnswer(resp *http.Response) bool {
+// classify reads what an answer says about the grant, if anything. It reads the
+// answer's beginning and puts it back.
+func (use *accountUse) classify(resp *http.Response) (ErrorClass, bool) {
 	head, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	resp.Body = &replayedBody{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
 	if err != nil {
-		return false
+		return "", false
 	}
-	class, known := use.adapter.classify(resp.StatusCode, resp.Header, head)
-	return known && class == ClassExpired
+	return use.adapter.classify(resp.StatusCode, resp.Header, head)
 }
 
 // replayedBody reads what was read before, then the rest.

@@ -24,7 +24,7 @@ func (c *Connector) work(ctx context.Context, at *attempt, get func(context.Cont
 	chosen, err := c.decide(asking, at)
 	switch {
 	case err != nil:
-		c.abandonLater(at.adapter, at.tokens)
+		c.abandonLater(at, at.tokens)
 		return c.failed(ctx, at, err)
 	case chosen == nil:
 		return c.ask(ctx, at)
@@ -33,13 +33,16 @@ func (c *Connector) work(ctx context.Context, at *attempt, get func(context.Cont
 	switch {
 	case err == nil:
 		return out, nil
-	case CodeOf(err) == CodeScopeMissing, errors.Is(err, errSealing):
-		c.abandonLater(at.adapter, at.tokens)
+	case CodeOf(err) == CodeScopeMissing, CodeOf(err) == CodeConflict, errors.Is(err, errSealing):
+		c.abandonLater(at, at.tokens)
 		return c.failed(ctx, at, err)
+	case errors.Is(err, ErrNotFound):
+		c.abandonLater(at, at.tokens)
+		return c.failed(ctx, at, tenantEnded(at.op))
 	case c.committed(at):
 		return c.outcome(ctx, at)
 	default:
-		c.abandonLater(at.adapter, at.tokens)
+		c.abandonLater(at, at.tokens)
 		return nil, storeError(at.op, err)
 	}
 }
@@ -69,7 +72,7 @@ func (c *Connector) ask(ctx context.Context, at *attempt) (*Outcome, error) {
 	if err == nil {
 		return c.outcome(ctx, at)
 	}
-	c.abandonLater(at.adapter, at.tokens)
+	c.abandonLater(at, at.tokens)
 	if errors.Is(err, errSealing) {
 		at.progress.Candidates = nil
 		return c.failed(ctx, at, err)
@@ -116,12 +119,9 @@ func (c *Connector) commit(ctx context.Context, at *attempt, chosen []Candidate,
 
 // build reads what is stored under the same keys and lays out the commit.
 func (c *Connector) build(ctx context.Context, at *attempt, chosen []Candidate, choice []string) (Commit, error) {
-	grant, err := c.buildGrant(ctx, at)
+	commit := Commit{From: at.flow.Status}
+	grant, err := c.joined(ctx, at, chosen, &commit)
 	if err != nil {
-		return Commit{}, err
-	}
-	commit := Commit{From: at.flow.Status, Grant: &grant}
-	if err := c.reconsent(ctx, at, grant, chosen, &commit); err != nil {
 		return Commit{}, err
 	}
 	outcome := &FlowOutcome{Chosen: choice}
@@ -140,6 +140,20 @@ func (c *Connector) build(ctx context.Context, at *attempt, chosen []Candidate, 
 	return commit, err
 }
 
+// joined is the grant that the accounts join: the one that the flow's consent
+// brings, or the stored one that it connects more of.
+func (c *Connector) joined(ctx context.Context, at *attempt, chosen []Candidate, commit *Commit) (Grant, error) {
+	if at.request.GrantID != "" {
+		return c.liveGrant(ctx, at)
+	}
+	grant, err := c.buildGrant(ctx, at)
+	if err != nil {
+		return Grant{}, err
+	}
+	commit.Grant = &grant
+	return grant, c.reconsent(ctx, at, grant, chosen, commit)
+}
+
 // buildGrant is the grant as it will be. The newest consent wins.
 func (c *Connector) buildGrant(ctx context.Context, at *attempt) (Grant, error) {
 	now := c.now()
@@ -152,13 +166,17 @@ func (c *Connector) buildGrant(ctx context.Context, at *attempt) (Grant, error) 
 	if err != nil {
 		return Grant{}, err
 	}
+	if at.request.Imported && grant.lives() {
+		return Grant{}, importedBefore(at)
+	}
 	grant.Tenant, grant.Platform, grant.ClientID, grant.Subject = key.Tenant, key.Platform, key.ClientID, key.Subject
 	grant.Client, grant.Method = at.flow.Client, at.flow.Method
 	grant.SubjectKey = at.adapter.subjectKey(at.tokens.Subject)
 	grant.Status, grant.Reason, grant.Attempt, grant.LeaseUntil = GrantActive, "", "", time.Time{}
 	grant.Generation++
 	grant.UpdatedAt = now
-	grant.DueAt = c.refreshPoint(at.adapter, at.tokens)
+	grant.DueAt = at.adapter.refreshPoint(at.tokens, now)
+	grant.SentAt, grant.Presented, grant.Failures, grant.RefusedAt = nil, 0, 0, nil
 	err = c.sealGrant(&grant, at.tokens)
 	return grant, err
 }
@@ -171,7 +189,7 @@ func (c *Connector) reconsent(ctx context.Context, at *attempt, grant Grant, cho
 	if grant.Generation == 1 {
 		return nil
 	}
-	accounts, err := c.accountsOn(ctx, grant)
+	accounts, err := c.accountsOn(ctx, grant, AccountActive, AccountLimited)
 	if err != nil {
 		return err
 	}
@@ -193,9 +211,9 @@ func (c *Connector) reconsent(ctx context.Context, at *attempt, grant Grant, cho
 	return nil
 }
 
-// accountsOn are the accounts that work by a grant.
-func (c *Connector) accountsOn(ctx context.Context, grant Grant) ([]Account, error) {
-	var working []Account
+// accountsOn are the accounts of a grant that have one of the statuses.
+func (c *Connector) accountsOn(ctx context.Context, grant Grant, statuses ...AccountStatus) ([]Account, error) {
+	var found []Account
 	page := Page{Limit: maxLimit}
 	for {
 		accounts, next, err := c.cfg.Store.ListAccounts(ctx, grant.Tenant, AccountFilter{GrantID: grant.ID}, page)
@@ -203,12 +221,12 @@ func (c *Connector) accountsOn(ctx context.Context, grant Grant) ([]Account, err
 			return nil, err
 		}
 		for _, account := range accounts {
-			if account.Status == AccountActive || account.Status == AccountLimited {
-				working = append(working, account)
+			if slices.Contains(statuses, account.Status) {
+				found = append(found, account)
 			}
 		}
 		if page.Cursor = next; next == "" {
-			return working, nil
+			return found, nil
 		}
 	}
 }
@@ -267,8 +285,8 @@ func filled(account Account, at *attempt, grant Grant, candidate Candidate, now 
 	account.Target = candidate.Target
 	account = withScopes(account, grant.Scopes, without(grant.Scopes, kind.Scopes))
 	account.APIBaseURL = at.adapter.APIBaseURL
-	if at.tokens.APIBaseURL != "" {
-		account.APIBaseURL = at.tokens.APIBaseURL
+	if own := at.source().APIBaseURL; own != "" {
+		account.APIBaseURL = own
 	}
 	account.OwnToken, account.TokenExpiry = !candidate.Access.IsZero(), grant.AccessExpiry
 	if account.OwnToken {

@@ -103,7 +103,7 @@ func (c *Connector) giveUp(ctx context.Context, at *attempt, code Code) error {
 	_, err := c.fail(ctx, at, code)
 	switch {
 	case err == nil:
-		c.abandonLater(at.adapter, tokens)
+		c.abandonLater(at, tokens)
 		return nil
 	case errors.Is(err, ErrConflict):
 		return nil

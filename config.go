@@ -149,7 +149,11 @@ const (
 	ActionStart      ActionName = "start"      // begin a flow, and go on with it
 	ActionFinalize   ActionName = "finalize"   // connect what was chosen
 	ActionRead       ActionName = "read"       // see accounts
-	ActionDisconnect ActionName = "disconnect" // disconnect an account
+	ActionRefresh    ActionName = "refresh"    // refresh an account's token now
+	ActionDisconnect ActionName = "disconnect" // disconnect an account, or, where none is named, all of a user's
+
+	ActionEdit         ActionName = "edit"          // change an account, or see what it could be pointed at
+	ActionDeleteTenant ActionName = "delete_tenant" // delete everything that the tenant has
 )
 
 const (

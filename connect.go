@@ -74,7 +74,7 @@ func New(cfg Config) (*Connector, error) {
 	}
 	c := &Connector{cfg: cfg, base: base, platforms: platforms, order: order, returns: returns, live: live, sandbox: sandbox, pages: set}
 	for _, a := range order {
-		a.env = c.newEnv(a)
+		a.env, a.gates, a.probes = c.newEnv(a), newGates(cfg.Now), newProbes(a.ProbeEvery, cfg.Now)
 	}
 	c.background, c.stop = context.WithCancel(context.Background())
 	return c, nil
@@ -134,8 +134,12 @@ func (c *Connector) detach(limit time.Duration, work func(context.Context)) <-ch
 // What was panicked with is not logged: it may hold a secret.
 func (c *Connector) survive() {
 	if r := recover(); r != nil {
-		c.cfg.Logger.Error("a provider or store panicked", "type", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
+		c.survived(r)
 	}
+}
+
+func (c *Connector) survived(r any) {
+	c.cfg.Logger.Error("a provider or store panicked", "type", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
 }
 
 // finish runs an exchange detached and waits for its outcome as long as the

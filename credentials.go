@@ -50,16 +50,20 @@ func (c *Connector) login(ctx context.Context, p Principal, req CredentialsReque
 	if err := checkValues(op, at.adapter.methodByID(at.flow.Method), req.Values); err != nil {
 		return nil, err
 	}
+	return c.workNow(ctx, at, FlowCaps{Recent: loginTries, Window: loginWindow}, func(ctx context.Context) (*Tokens, error) {
+		tokens, err := at.adapter.credentials.Login(ctx, at.adapter.env, LoginRequest{Method: at.flow.Method, Values: req.Values})
+		return tokens, c.refusedLogin(at, err)
+	})
+}
+
+// workNow takes a planned flow that no browser carries to its outcome. Where
+// the flow fails it returns why, as an error.
+func (c *Connector) workNow(ctx context.Context, at *attempt, caps FlowCaps, get func(context.Context) (*Tokens, error)) (*Outcome, error) {
 	at.flow.Status = FlowClaimed
-	if err := c.create(ctx, at, FlowCaps{Recent: loginTries, Window: loginWindow}); err != nil {
+	if err := c.create(ctx, at, caps); err != nil {
 		return nil, err
 	}
-	out, err := c.finish(ctx, func(ctx context.Context) (*Outcome, error) {
-		return c.work(ctx, at, func(ctx context.Context) (*Tokens, error) {
-			tokens, err := at.adapter.credentials.Login(ctx, at.adapter.env, LoginRequest{Method: at.flow.Method, Values: req.Values})
-			return tokens, c.refusedLogin(at, err)
-		})
-	})
+	out, err := c.finish(ctx, func(ctx context.Context) (*Outcome, error) { return c.work(ctx, at, get) })
 	if err == nil && at.problem != nil {
 		return nil, at.problem
 	}

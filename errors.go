@@ -137,6 +137,7 @@ const (
 	ClassScopeMissing ErrorClass = "scope_missing" // a permission is missing
 	ClassDenied       ErrorClass = "denied"        // the person said no
 	ClassRefused      ErrorClass = "refused"       // what the person typed was refused: a wrong app password
+	ClassSuspended    ErrorClass = "suspended"     // the platform has blocked the account or the client: not the user's to mend
 	ClassUncertain    ErrorClass = "uncertain"     // the request may have been carried out; the answer is lost
 )
 

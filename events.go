@@ -46,6 +46,7 @@ const (
 	EventAccountDisconnected   EventType = "account.disconnected"
 	EventAccountTokenExpired   EventType = "account.token_expired"
 	EventAccountReauthRequired EventType = "account.reauth_required"
+	EventAccountScopesChanged  EventType = "account.scopes_changed"
 	EventFlowFailed            EventType = "flow.failed"
 )
 

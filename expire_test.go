@@ -14,7 +14,7 @@ import (
 // that the revocation is not forgotten with the process that tried it.
 func TestRunRevokesAbandonedSelectionsAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withRounds)
+	w := newWorld(t)
 	flowID := w.browser(&alice).connect("facebook", headless(), nil).outcome(t).Get("flow_id")
 	w.clock.advance(20 * time.Minute)
 	w.fault(sandbox.Fault{Platform: "facebook", Fault: "500", At: "revoke"})
@@ -32,7 +32,7 @@ func TestRunRevokesAbandonedSelectionsAgain(t *testing.T) {
 // A flow whose seal cannot be opened does not count as open for ever.
 func TestRunEndsWhatCannotBeOpened(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withRounds)
+	w := newWorld(t)
 	flowID := w.begin(alice, connect.StartRequest{Platform: "x"}).FlowID
 	row := w.flowRow(flowID)
 	row.Request = []byte("not sealed")

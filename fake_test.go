@@ -61,7 +61,8 @@ func newFake(t *testing.T, now func() time.Time) *fake {
 	return f
 }
 
-// answer scripts the next answers of a step: login, exchange, refresh, revoke.
+// answer scripts the next answers of a step: login, exchange, identify, refresh,
+// revoke.
 func (f *fake) answer(step string, answers ...fakeAnswer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -146,6 +147,11 @@ func (f *fake) Refresh(ctx context.Context, _ connect.Env, tokens *connect.Token
 	f.presented = append(f.presented, tokens.Refresh.Reveal())
 	f.mu.Unlock()
 	return f.next(ctx, "refresh")
+}
+
+// Identify implements [connect.Identifier].
+func (f *fake) Identify(ctx context.Context, _ connect.Env, _ *connect.Tokens) (*connect.Tokens, error) {
+	return f.next(ctx, "identify")
 }
 
 // Revoke implements [connect.Revoker].
@@ -316,7 +322,7 @@ func outbox(t *testing.T, store connect.Store) []connect.Event {
 	return events
 }
 
-// round lets Run do one round. The store must be a roundStore.
+// round does one round of Run.
 func (b *bench) round() { b.roundOf(b.engine) }
 
 func (b *bench) roundOf(engine *connect.Connector) {

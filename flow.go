@@ -38,8 +38,10 @@ type flowRequest struct {
 	ReturnURL string            `json:"return_url,omitempty"`
 	Mode      Mode              `json:"mode,omitempty"`
 	Rule      selection.Rule    `json:"select,omitempty"`
-	AccountID string            `json:"account_id,omitempty"` // reconnect this one
+	AccountID string            `json:"account_id,omitempty"` // reconnect this one, or connect more of its grant
+	GrantID   string            `json:"grant_id,omitempty"`   // connect more of this grant; the flow holds no tokens then
 	Metadata  json.RawMessage   `json:"metadata,omitempty"`
+	Imported  bool              `json:"imported,omitempty"` // its tokens are the host's, not of a consent of ours
 }
 
 // flowProgress is what is known since the callback. It is sealed again at each
@@ -62,6 +64,7 @@ type attempt struct {
 	request  flowRequest
 	progress flowProgress
 	tokens   *Tokens
+	lent     *loan  // of the grant that it connects more of
 	problem  *Error // why the flow failed, where it failed here
 }
 
@@ -98,13 +101,12 @@ func (c *Connector) next(at *attempt, status FlowStatus, step, result string) (F
 	flow := at.flow
 	flow.Status = status
 	flow.Timeline = append(slices.Clip(flow.Timeline[max(0, len(flow.Timeline)-maxSteps+1):]), FlowStep{At: c.now(), Step: step, Result: result})
-	at.progress.V = recordVersion
 	at.progress.Tokens = nil
 	if at.tokens != nil {
 		at.progress.Tokens = recordOfTokens(at.tokens)
 	}
 	var err error
-	if flow.Progress, err = c.seal(flowBinding(flow, "progress"), at.progress); err != nil || status.Open() {
+	if flow.Progress, err = c.sealProgress(flow, at); err != nil || status.Open() {
 		return flow, err
 	}
 	err = c.sealRequest(&flow, at.request)
@@ -174,7 +176,10 @@ func (c *Connector) swap(ctx context.Context, write func() (stored Flow, progres
 				return stored, nil
 			}
 			return stored, err
-		case errors.Is(err, ErrNotFound), errors.Is(err, errSealing), CodeOf(err) == CodeScopeMissing, errors.Is(err, tokencrypt.ErrKeyUnavailable), errors.Is(err, tokencrypt.ErrIntegrity):
+		case errors.Is(err, ErrNotFound), errors.Is(err, errSealing), errors.Is(err, tokencrypt.ErrKeyUnavailable), errors.Is(err, tokencrypt.ErrIntegrity):
+			return Flow{}, err
+		}
+		if _, refused := errors.AsType[*Error](err); refused {
 			return Flow{}, err
 		}
 		tried = append(tried, progress)

@@ -223,7 +223,7 @@ func FuzzListQuery(f *testing.F) {
 		if err != nil {
 			return nil, 0, 0, err
 		}
-		start, limit, err = candidatePage(PendingRequest{Query: query.Get("q"), Parent: query.Get("parent"), Page: page})
+		start, limit, err = candidatePage("pending", PendingRequest{Query: query.Get("q"), Parent: query.Get("parent"), Page: page})
 		return query, start, limit, err
 	}
 	for _, seed := range []string{

@@ -37,6 +37,10 @@ func (c *Connector) Handler() http.Handler {
 		"/credentials/{platform}":       c.CredentialsHandler(),
 		"/accounts":                     c.AccountsHandler(),
 		"/accounts/{id}":                c.AccountHandler(),
+		"/accounts/{id}/health":         c.HealthHandler(),
+		"/accounts/{id}/refresh":        c.RefreshHandler(),
+		"/accounts/{id}/candidates":     c.CandidatesHandler(),
+		"/accounts/{id}/sessions":       c.AddMoreHandler(),
 		"/ui/":                          c.PagesHandler(),
 		"/ui":                           http.HandlerFunc(c.toConnectPage),
 		"/{$}":                          http.HandlerFunc(c.toConnectPage),
@@ -315,14 +319,15 @@ func (c *Connector) AccountsHandler() http.Handler {
 	})
 }
 
-// AccountHandler serves /accounts/{id}: GET returns the account, DELETE
-// disconnects it.
+// AccountHandler serves /accounts/{id}: GET returns the account, PATCH edits
+// it, DELETE disconnects it.
 func (c *Connector) AccountHandler() http.Handler {
 	return c.byMethod(map[string]http.Handler{
 		http.MethodGet: c.answer(http.MethodGet, func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
 			account, err := c.Account(r.Context(), p, r.PathValue("id"))
 			return http.StatusOK, account, err
 		}),
+		http.MethodPatch:  c.EditHandler(),
 		http.MethodDelete: c.DisconnectHandler(),
 	})
 }

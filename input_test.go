@@ -309,7 +309,7 @@ func TestBadInputMethod(t *testing.T) {
 	before := book.count()
 	for _, request := range [][2]string{
 		{"PUT", "/accounts"},
-		{"PATCH", "/accounts/" + id},
+		{"PUT", "/accounts/" + id},
 		{"POST", "/platforms"},
 		{"DELETE", "/start/x"},
 		{"HEAD", "/start/x"},

@@ -288,7 +288,7 @@ func (n *tenant) life(arm func(), enough func() bool) {
 		ways[0]()
 		accounts = n.accounts()
 	}
-	for _, phase := range []func([]connect.Account){n.use, n.useLater, n.read, n.leave, n.sweep} {
+	for _, phase := range []func([]connect.Account){n.use, n.useLater, n.read, n.change, n.leave, n.sweep} {
 		if enough() {
 			n.quit(accounts)
 			return
@@ -298,6 +298,41 @@ func (n *tenant) life(arm func(), enough func() bool) {
 	}
 	n.l.disarm()
 	n.l.keepEvents(n.name)
+	if !enough() {
+		arm()
+		n.vanish()
+		n.l.disarm()
+	}
+}
+
+// change edits each account, points it elsewhere and back, and connects more of
+// its grant.
+func (n *tenant) change(accounts []connect.Account) {
+	for _, account := range accounts {
+		target := "/connect/accounts/" + account.ID
+		n.key.json(http.MethodPatch, target, object{"label": "ours", "metadata": object{"team": "north"}})
+		ids := selectable(n.key.get(target + "/candidates"))
+		for _, id := range append(ids[:min(2, len(ids))], account.Kind+":"+account.PlatformID) {
+			n.key.json(http.MethodPatch, target, object{"selected_id": id})
+		}
+		n.choose(n.key.json(http.MethodPost, target+"/sessions", nil).text("session"))
+		n.alice.get("/connect/ui/pending/" + n.alice.call(http.MethodPost, target+"/sessions", nil).text("session"))
+	}
+}
+
+// vanish ends all that alice has, and then the tenant, as often as it takes.
+func (n *tenant) vanish() {
+	key := connect.Principal{Tenant: n.name}
+	for range 2 {
+		_, err := n.l.engine.DisconnectByUser(n.l.t.Context(), key, "alice")
+		n.l.err(err)
+	}
+	for range 3 {
+		_, err := n.l.engine.DeleteTenant(n.l.t.Context(), key)
+		n.l.err(err)
+		n.l.clock.advance(6 * time.Minute)
+		n.l.round()
+	}
 }
 
 // quit disconnects, and no more.

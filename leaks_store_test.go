@@ -3,6 +3,7 @@ package connect_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -140,13 +141,22 @@ func (s *watched) ReadGrant(ctx context.Context, key connect.GrantKey) (connect.
 	return keep(s, "ReadGrant", func() (connect.Grant, error) { return s.Store.ReadGrant(ctx, key) }, key)
 }
 
-// ClaimGrants lets nobody wait for a lease: it is over when it is in the way.
-func (s *watched) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]connect.ClaimedGrant, error) {
-	claimed, err := keep(s, "ClaimGrants", func() ([]connect.ClaimedGrant, error) { return s.Store.ClaimGrants(ctx, claim) }, claim)
-	if claim.ID != "" && len(claimed) == 0 && err == nil {
-		s.l.clock.advance(claim.Lease)
+// ClaimGrant lets nobody wait for a lease: it is over when it is in the way.
+func (s *watched) ClaimGrant(ctx context.Context, key connect.GrantKey, attempt string, lease time.Duration) (connect.ClaimedGrant, error) {
+	claimed, err := keep(s, "ClaimGrant", func() (connect.ClaimedGrant, error) { return s.Store.ClaimGrant(ctx, key, attempt, lease) }, key, attempt)
+	if errors.Is(err, connect.ErrConflict) {
+		s.l.clock.advance(lease)
 	}
 	return claimed, err
+}
+
+func (s *watched) ClaimDueGrants(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
+	return keep(s, "ClaimDueGrants", func() (connect.DueGrants, error) { return s.Store.ClaimDueGrants(ctx, claim) }, claim)
+}
+
+func (s *watched) RenewClaims(ctx context.Context, attempt string, grants []connect.GrantKey, lease time.Duration) error {
+	_, err := keep(s, "RenewClaims", only(func() error { return s.Store.RenewClaims(ctx, attempt, grants, lease) }), attempt, grants)
+	return err
 }
 
 func (s *watched) MarkSent(ctx context.Context, attempt string, grants []connect.GrantKey) ([]connect.GrantKey, error) {
@@ -174,6 +184,19 @@ func (s *watched) ReadClient(ctx context.Context, tenant, platform, name string)
 func (s *watched) PutClient(ctx context.Context, client connect.ClientRecord) error {
 	_, err := keep(s, "PutClient", only(func() error { return s.Store.PutClient(ctx, client) }), client)
 	return err
+}
+
+func (s *watched) HastenFlows(ctx context.Context, tenant, user string) (int, error) {
+	return keep(s, "HastenFlows", func() (int, error) { return s.Store.HastenFlows(ctx, tenant, user) }, tenant, user)
+}
+
+func (s *watched) EndTenant(ctx context.Context, tenant string) error {
+	_, err := keep(s, "EndTenant", only(func() error { return s.Store.EndTenant(ctx, tenant) }), tenant)
+	return err
+}
+
+func (s *watched) EraseTenant(ctx context.Context, tenant string) (bool, error) {
+	return keep(s, "EraseTenant", func() (bool, error) { return s.Store.EraseTenant(ctx, tenant) }, tenant)
 }
 
 func (s *watched) ListEvents(ctx context.Context, tenant string, page connect.Page) ([]connect.Event, string, error) {

@@ -123,7 +123,7 @@ func newLeaks(t *testing.T, platform string, change ...func(*connect.Config)) *l
 			l.dbFile = store.file
 		}
 		l.store = &watched{Store: c.Store, l: l}
-		c.Store = &roundStore{Store: l.store}
+		c.Store = l.store
 	}
 	l.world = newWorld(t, append(append([]func(*connect.Config){first}, change...), last)...)
 	l.host.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(filed{l, "logs"}, nil), slog.LevelError)

@@ -75,12 +75,18 @@ func (l *ledger) ReleaseAccount(ctx context.Context, tenant, id string, events [
 	return released, err
 }
 
-func (l *ledger) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]connect.ClaimedGrant, error) {
-	claimed, err := l.Store.ClaimGrants(ctx, claim)
-	if len(claimed) > 0 {
-		l.wrote("ClaimGrants", err)
-	}
+func (l *ledger) ClaimGrant(ctx context.Context, key connect.GrantKey, attempt string, lease time.Duration) (connect.ClaimedGrant, error) {
+	claimed, err := l.Store.ClaimGrant(ctx, key, attempt, lease)
+	l.wrote("ClaimGrant", err)
 	return claimed, err
+}
+
+func (l *ledger) ClaimDueGrants(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
+	due, err := l.Store.ClaimDueGrants(ctx, claim)
+	if len(due.Grants) > 0 {
+		l.wrote("ClaimDueGrants", err)
+	}
+	return due, err
 }
 
 func (l *ledger) SettleGrant(ctx context.Context, s connect.Settlement) (connect.Grant, error) {

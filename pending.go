@@ -59,7 +59,7 @@ func (c *Connector) Pending(ctx context.Context, p Principal, session string, re
 	if at.flow.Status != FlowPending || c.overdue(at.flow) {
 		return nil, c.over("pending", at.flow)
 	}
-	start, limit, err := candidatePage(req)
+	start, limit, err := candidatePage("pending", req)
 	if err != nil {
 		return nil, err
 	}
@@ -67,31 +67,38 @@ func (c *Connector) Pending(ctx context.Context, p Principal, session string, re
 	if at, err = c.listMore(ctx, at, func() bool { return len(match()) > start+limit }); err != nil {
 		return nil, err
 	}
-	found := match()
 	view := at.session(session)
+	view.Candidates, view.NextCursor, err = c.offer(ctx, at, match(), start, limit)
+	return view, storeError("pending", err)
+}
+
+// offer is one page of what was found, with what the tenant already has of it,
+// and the cursor of the next page.
+func (c *Connector) offer(ctx context.Context, at *attempt, found []selection.Candidate, start, limit int) ([]OfferedCandidate, string, error) {
+	var page []OfferedCandidate
 	for _, candidate := range found[min(start, len(found)):min(start+limit, len(found))] {
 		id, err := c.connectedAs(ctx, at, candidate)
 		if err != nil {
-			return nil, storeError("pending", err)
+			return nil, "", err
 		}
-		view.Candidates = append(view.Candidates, OfferedCandidate{candidate, id})
+		page = append(page, OfferedCandidate{candidate, id})
 	}
 	if len(found) > start+limit || !at.progress.Complete {
-		view.NextCursor = strconv.Itoa(start + len(view.Candidates))
+		return page, strconv.Itoa(start + len(page)), nil
 	}
-	return view, nil
+	return page, "", nil
 }
 
-func candidatePage(req PendingRequest) (start, limit int, err error) {
+func candidatePage(op string, req PendingRequest) (start, limit int, err error) {
 	if len(req.Query) > maxSearch || len(req.Parent) > maxSearch {
-		return 0, 0, invalid("pending", "q", "Is longer than 200 bytes.")
+		return 0, 0, invalid(op, "q", "Is longer than 200 bytes.")
 	}
-	if limit, err = pageLimit("pending", req.Page.Limit); err != nil || req.Page.Cursor == "" {
+	if limit, err = pageLimit(op, req.Page.Limit); err != nil || req.Page.Cursor == "" {
 		return 0, limit, err
 	}
 	start, err = strconv.Atoi(req.Page.Cursor)
 	if err != nil || start < 0 || start > maxCandidates {
-		return 0, 0, invalid("pending", "cursor", "Is not a cursor of this list.")
+		return 0, 0, invalid(op, "cursor", "Is not a cursor of this list.")
 	}
 	return start, limit, nil
 }
@@ -171,10 +178,17 @@ func (c *Connector) over(op string, flow Flow) *Error {
 // listMore lists until there are enough and keeps what it found. Where two
 // requests list at once, one keeps its find and the other reads it.
 func (c *Connector) listMore(ctx context.Context, at *attempt, enough func() bool) (*attempt, error) {
+	if at.progress.Complete || enough() {
+		return at, nil
+	}
 	known := len(at.progress.Candidates)
 	cursor := at.progress.Cursor
-	if err := c.list(ctx, at, moreList, enough); err != nil {
-		return nil, c.platformFailed("pending", at.adapter, err)
+	list := c.list
+	if at.request.GrantID != "" {
+		list = c.listLent
+	}
+	if err := list(ctx, at, moreList, enough); err != nil {
+		return nil, c.listFailed(at, err)
 	}
 	if len(at.progress.Candidates) == known && at.progress.Cursor == cursor {
 		return at, nil
@@ -243,15 +257,23 @@ func (c *Connector) finalize(ctx context.Context, at *attempt, ids, sorted []str
 		refused, _ := errors.AsType[*selection.Error](err)
 		return notOffered(at, "The choice is refused: "+refused.Problem+".")
 	}
+	chosen, err := c.confirm(ctx, at, choice)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	if _, err := c.commit(ctx, at, at.chosen(choice), sorted); err != nil {
-		if errors.Is(err, ErrConflict) {
-			return err
-		}
+	_, err = c.commit(ctx, at, chosen, sorted)
+	switch {
+	case err == nil:
+		return c.reread(ctx, at)
+	case errors.Is(err, ErrConflict):
+		return err
+	case errors.Is(err, ErrNotFound):
+		return tenantEnded("finalize") // what the flow holds is given back when it expires
+	default:
 		return storeError("finalize", err)
 	}
-	return c.reread(ctx, at)
 }
 
 func notOffered(at *attempt, message string) *Error {

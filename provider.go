@@ -52,6 +52,7 @@ type Platform struct {
 	APIBaseURL  string        // where the API is, with the version: "https://graph.facebook.com/v26.0"
 	Version     Version       // the API version in use
 	Denials     []string      // values of the error parameter that mean "the person said no", beside access_denied
+	ProbeEvery  time.Duration // how often each process may ask by [Identifier] for [Connector.Health]; zero: every 10 s
 }
 
 // MethodType is how a method works.
@@ -275,6 +276,25 @@ type Refresher interface {
 	// where that request may have been carried out and the answer is lost, it
 	// must return [ClassUncertain].
 	Refresh(ctx context.Context, env Env, tokens *Tokens) (*Tokens, error)
+}
+
+// Identifier asks the platform whose an access token is. Without it nothing
+// can be imported, and [Connector.Health] tells only what is stored.
+type Identifier interface {
+	// Identify returns what only the platform can say: Subject, Self where the
+	// grant is one candidate, Scopes where the platform tells them, Hosts and
+	// APIBaseURL where they are the grant's own. The rest is left empty.
+	//
+	// tokens.Subject is empty where nobody we trust has said yet whose tokens
+	// they are: the answer must then hold against a server that lies. Otherwise
+	// Subject alone may be returned. tokens.Access may be an account's own
+	// token; Subject is then that account's [selection.Candidate.PlatformID].
+	//
+	// It must not present the refresh token nor change tokens, and must cost
+	// next to nothing: it is asked for each account again and again. A token
+	// that the platform refuses is [ClassExpired], [ClassReconnect] or
+	// [ClassRefused].
+	Identify(ctx context.Context, env Env, tokens *Tokens) (*Tokens, error)
 }
 
 // Revoker ends a grant at the platform (RFC 7009), refresh token first.

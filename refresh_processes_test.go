@@ -54,9 +54,8 @@ func TestRefreshOfTwoProcesses(t *testing.T) {
 func (b *bench) die(account connect.Account, sent bool) {
 	b.t.Helper()
 	key := connect.GrantKey{Tenant: account.Tenant, ID: account.GrantID}
-	claimed, err := b.config.Store.ClaimGrants(b.t.Context(), connect.GrantClaim{Tenant: key.Tenant, ID: key.ID, Attempt: "dead", Lease: 2 * time.Minute})
-	if err != nil || len(claimed) != 1 {
-		b.t.Fatalf("claimed %d, %v", len(claimed), err)
+	if _, err := b.config.Store.ClaimGrant(b.t.Context(), key, "dead", 2*time.Minute); err != nil {
+		b.t.Fatal(err)
 	}
 	if !sent {
 		return
@@ -68,7 +67,7 @@ func (b *bench) die(account connect.Account, sent bool) {
 
 // A process that may have presented the token leaves the decision to the
 // class of rotation: one that ends the grant waits for the access token's end.
-func TestRefreshOfADeadProcess(t *testing.T) {
+func TestFault3_ADeadProcess(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		class connect.RotationClass
@@ -85,9 +84,9 @@ func TestRefreshOfADeadProcess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			clock := newClock()
-			b := newBench(t, clock.Now, withRounds, func(c *connect.Config) {
+			b := newBench(t, clock.Now, func(c *connect.Config) {
 				f, _ := c.Providers[0].(*fake)
-				f.platform.Rotation.Class = tt.class
+				f.platform.Rotation = connect.Rotation{Class: tt.class, Grace: 10 * time.Minute}
 			})
 			account := b.connect()
 			clock.advance(fakeLife * 9 / 10) // due, and not over
@@ -193,9 +192,9 @@ func TestRefreshIsLateForAReconnect(t *testing.T) {
 	}
 }
 
-// A process that was away for longer than its lease must not end a grant that
-// another one has taken over: nothing is revoked.
-func TestRefreshIsLateForItsLease(t *testing.T) {
+// What a process brings that was away for longer than its lease is kept, for
+// nothing newer was stored: the other one finds the grant refreshed.
+func TestFault5_ALateAnswerIsKept(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
 	b := newBench(t, clock.Now)
@@ -208,10 +207,11 @@ func TestRefreshIsLateForItsLease(t *testing.T) {
 	if got := b.status(account); got != connect.AccountActive {
 		t.Errorf("the account is %s, want active", got)
 	}
-	clock.advance(3 * time.Minute)
-	b.fake.answer("refresh", b.fake.tokens("second"))
-	b.wantToken(account, "access-second")
-	b.wantPresented("refresh-first", "refresh-first")
+	b.wantToken(account, "access-late")
+	b.wantPresented("refresh-first")
+	if got := b.grant(account); got.Generation != 2 || got.Status != connect.GrantActive || got.Attempt != "" {
+		t.Errorf("generation %d, %s, held by %q: want 2, active, by nobody", got.Generation, got.Status, got.Attempt)
+	}
 	want := []connect.EventType{connect.EventAccountConnected}
 	if diff := cmp.Diff(want, b.events()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)

@@ -14,39 +14,46 @@ const revokeLease = time.Minute
 // revokeGrant ends a grant that no account is left on. It is a job: where the
 // platform does not answer, the grant stays as it is and Run tries again.
 func (c *Connector) revokeGrant(ctx context.Context, g Grant) Revocation {
-	if g.Status == GrantDead {
+	a := c.platforms[g.Platform]
+	switch {
+	case g.Status == GrantDead:
 		return g.revocation()
+	case a == nil:
+		return RevocationPending // a release without this provider must not forget it
+	case g.Failures > 0 && g.DueAt != nil && c.cfg.Now().Before(*g.DueAt):
+		return RevocationPending // the platform may have said until when
 	}
-	attempt := newID(c.cfg.Now())
-	claimed, err := c.cfg.Store.ClaimGrants(ctx, GrantClaim{Tenant: g.Tenant, ID: g.ID, Attempt: attempt, Lease: revokeLease})
-	if err != nil || len(claimed) == 0 {
+	h, err := c.claimGrant(ctx, a, g.key())
+	if err != nil {
 		return RevocationPending
 	}
-	if claimed[0].Prior != GrantRevoking { // a new consent has revived it meanwhile
-		_ = c.settle(ctx, claimed[0], c.giveBack(claimed[0], attempt))
+	defer h.release()
+	if h.Prior != GrantRevoking { // a new consent has revived it meanwhile
+		_ = c.giveBack(ctx, h, h.back())
 		return RevocationKeptShared
 	}
-	return c.revokeClaimed(ctx, claimed[0], attempt)
+	return c.revokeClaimed(ctx, h)
 }
 
-// revokeClaimed revokes a grant whose claim attempt holds, and settles it.
-func (c *Connector) revokeClaimed(ctx context.Context, g ClaimedGrant, attempt string) Revocation {
-	settlement := Settlement{Tenant: g.Tenant, ID: g.ID, Attempt: attempt, Generation: g.Generation, Status: GrantDead, Wipe: true}
-	revocation := c.revokeTokens(ctx, g.Grant, attempt)
-	settlement.Reason = Code(revocation)
+// revokeClaimed revokes a grant and settles it.
+func (c *Connector) revokeClaimed(ctx context.Context, h *hold) Revocation {
+	st := h.settlement(GrantDead)
+	revocation, wait := c.revokeTokens(ctx, h)
+	st.Reason, st.DueAt, st.Wipe = Code(revocation), nil, true
 	if revocation == RevocationPending {
-		later := c.now().Add(revokeRetry)
-		settlement.Status, settlement.Reason, settlement.DueAt, settlement.Wipe = GrantRevoking, "", &later, false
+		st = h.settlement(GrantRevoking)
+		st.DueAt = backoff(h.Failures, h.now())
+		if wait > 0 {
+			st.DueAt = at(h.now().Add(min(wait, longestWait)))
+		}
+		st.Failures++
 	}
-	if _, err := c.cfg.Store.SettleGrant(ctx, settlement); err != nil {
-		c.cfg.Logger.Warn("a revocation could not be recorded", "platform", g.Platform, "grant", g.ID, "error", err)
+	if _, err := c.cfg.Store.SettleGrant(ctx, st); err != nil {
+		c.cfg.Logger.Warn("a revocation could not be recorded", "platform", h.Platform, "grant", h.ID, "error", err)
 		return RevocationPending
 	}
 	return revocation
 }
-
-// revokeRetry is how long a failed revocation waits.
-const revokeRetry = 5 * time.Minute
 
 // revocation is what became of a dead grant, for a repeated disconnect.
 func (g Grant) revocation() Revocation {
@@ -58,59 +65,58 @@ func (g Grant) revocation() Revocation {
 	}
 }
 
-func (c *Connector) revokeTokens(ctx context.Context, g Grant, attempt string) Revocation {
-	a := c.platforms[g.Platform]
-	if a == nil {
-		return RevocationPending // a release without this provider must not forget it
-	}
-	tokens, err := c.openGrant(g)
+func (c *Connector) revokeTokens(ctx context.Context, h *hold) (Revocation, time.Duration) {
+	tokens, err := c.openGrant(h.Grant)
 	if err != nil {
-		c.cfg.Logger.Error("a grant does not open", "platform", g.Platform, "grant", g.ID, "error", err)
-		return RevocationPending
+		c.cfg.Logger.Error("a grant does not open", "platform", h.Platform, "grant", h.ID, "error", err)
+		return RevocationPending, 0
 	}
-	return c.revoke(ctx, a, tokens, attempt)
+	return c.revoke(ctx, h.a, tokens, h.attempt)
 }
 
 // revoke ends tokens at the platform, unless that would cut off accounts that
-// live on.
+// live on. Beside [RevocationPending] it returns how long the platform wants to
+// be left alone, 0 where it does not say.
 //
 // Security: some platforms end everything that the person ever gave to the
 // client. The subject is counted and locked over all tenants first, so that
 // one tenant's disconnect never ends another tenant's account.
-func (c *Connector) revoke(ctx context.Context, a *adapter, tokens *Tokens, attempt string) Revocation {
+func (c *Connector) revoke(ctx context.Context, a *adapter, tokens *Tokens, attempt string) (Revocation, time.Duration) {
 	if a.revoker == nil || a.Revokes == ReachNothing || a.Revokes == "" {
-		return RevocationUnsupported
+		return RevocationUnsupported, 0
 	}
 	if a.Revokes == ReachSubject {
 		key := a.subjectKey(tokens.Subject)
 		err := c.cfg.Store.ClaimSubject(ctx, key, attempt, revokeLease)
 		switch {
 		case errors.Is(err, ErrConflict):
-			return RevocationKeptShared
+			return RevocationKeptShared, 0
 		case err != nil:
-			return RevocationPending
+			return RevocationPending, 0
 		}
 		defer func() { _ = c.cfg.Store.ReleaseSubject(ctx, key, attempt) }() // its lease ends anyhow
 	}
 	err := a.revoker.Revoke(ctx, a.env, tokens)
+	a.gates.of(tokens).note(err)
 	switch {
 	case err == nil:
-		return RevocationRevoked
+		return RevocationRevoked, 0
 	case classOf(err) == ClassReconnect: // it was over already
-		return RevocationRevoked
+		return RevocationRevoked, 0
 	case classOf(err) == ClassConfig, classOf(err) == ClassScopeMissing:
 		c.cfg.Logger.Error("a grant cannot be revoked", "platform", a.Name, "error", outbound.Redact(err))
-		return RevocationFailed
+		return RevocationFailed, 0
 	default:
 		c.cfg.Logger.Warn("a revocation failed and will be tried again", "platform", a.Name, "error", outbound.Redact(err))
-		return RevocationPending
+		return RevocationPending, asProviderError(err).RetryAfter
 	}
 }
 
-// abandonLater revokes tokens that will not be stored, in its own time.
-func (c *Connector) abandonLater(a *adapter, tokens *Tokens) {
-	if tokens == nil {
+// abandonLater revokes the tokens of a flow that will not be stored, in its own
+// time. Imported ones are the host's: who had them before may go on with them.
+func (c *Connector) abandonLater(at *attempt, tokens *Tokens) {
+	if tokens == nil || at.request.Imported {
 		return
 	}
-	c.detach(revokeTimeout, func(ctx context.Context) { c.revoke(ctx, a, tokens, newID(c.cfg.Now())) })
+	c.detach(revokeTimeout, func(ctx context.Context) { c.revoke(ctx, at.adapter, tokens, newID(c.cfg.Now())) })
 }

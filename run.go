@@ -3,123 +3,202 @@ package connect
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
 
 const (
 	runEvery   = 5 * time.Second
-	runBatch   = 16
-	sweepLease = 2 * time.Minute // longer than a batch, which is seen to at once, may take
+	runBatch   = 64              // grants that are claimed at once
+	runChunk   = 16              // of them, are marked as sent at once
+	laneRoom   = 128             // grants of one platform that are under way at once
+	flowBatch  = 16              // flows that are ended at once
+	sweepLease = 2 * time.Minute // longer than it takes to end a batch of flows
 )
 
 // Run does what no request waits for: it refreshes what is due, repeats
 // revocations, and ends flows that nobody finished. It returns ctx's error
-// when ctx ends, after what it had begun. Every process may run it; where none
-// does, accounts are refreshed when they are used.
+// when ctx ends, after what it had begun: nothing new is claimed or sent then,
+// and what was claimed and not sent is handed back. Every process may run it;
+// where none does, accounts are refreshed when they are used.
+//
+// Platforms do not wait for each other. One that is down, or asks to be left
+// alone, is asked again by one request in a while.
 func (c *Connector) Run(ctx context.Context) error {
+	var lanes sync.WaitGroup
+	lanes.Go(func() { repeat(ctx, runEvery, c.endFlows) })
+	for _, a := range c.order {
+		l := c.newLane(a)
+		lanes.Go(func() { l.run(ctx) })
+	}
+	lanes.Wait()
+	return ctx.Err()
+}
+
+// repeat does rounds until ctx ends: at once where one says that there may be
+// more to do.
+func repeat(ctx context.Context, every time.Duration, round func(context.Context) bool) {
 	for {
-		more := c.sweep(ctx)
-		wait := runEvery
-		if more {
+		wait := time.Duration(float64(every) * between(0.75, 1.25))
+		if round(ctx) {
 			wait = 0
 		}
 		if !sleep(ctx, wait) {
-			return ctx.Err()
+			return
 		}
 	}
 }
 
-// sweep does one round and reports whether there may be more at once.
-func (c *Connector) sweep(ctx context.Context) bool {
-	var attended sync.WaitGroup
-	flows, err := c.cfg.Store.ClaimOverdueFlows(ctx, runBatch, sweepLease)
+// lane sees to what is due at one platform.
+type lane struct {
+	c     *Connector
+	a     *adapter
+	turn  string        // the tenant whose turn it was last
+	room  chan struct{} // for what is under way, over all servers
+	begun sync.WaitGroup
+}
+
+func (c *Connector) newLane(a *adapter) *lane {
+	return &lane{c: c, a: a, room: make(chan struct{}, laneRoom)}
+}
+
+func (l *lane) run(ctx context.Context) {
+	repeat(ctx, min(runEvery, l.a.leaseOf()), l.round)
+	l.begun.Wait()
+}
+
+// round claims a batch and begins with all of it. It reports whether there may
+// be more.
+func (l *lane) round(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	n := runBatch
+	if _, ok := l.a.gates.main.pass(); !ok {
+		return false
+	}
+	trying := l.a.gates.main.isShut()
+	if trying {
+		n = 1
+	}
+	holds := l.claim(ctx, n)
+	for chunk := range slices.Chunk(holds, runChunk) {
+		l.begin(ctx, chunk, trying)
+	}
+	return len(holds) == n && !trying
+}
+
+// claim does not end with ctx: a claim that was cut off would hold its grants
+// until the lease runs out.
+func (l *lane) claim(ctx context.Context, n int) []*hold {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.a.leaseOf())
+	defer cancel()
+	began, attempt := l.c.cfg.Now(), newID(l.c.cfg.Now())
+	due, err := l.c.cfg.Store.ClaimDueGrants(ctx, DueClaim{Platform: l.a.Name, N: n, After: l.turn, Attempt: attempt, Lease: l.a.leaseOf()})
+	if err != nil {
+		l.c.cfg.Logger.Warn("claiming grants failed", "platform", l.a.Name, "error", err)
+		return nil
+	}
+	l.turn = due.After
+	return l.c.newHolds(l.a, attempt, began, due.Grants)
+}
+
+// begin plans a chunk, marks what will be sent, and begins with each as soon as
+// there is room.
+func (l *lane) begin(ctx context.Context, chunk []*hold, trying bool) {
+	todo := make([]plan, len(chunk))
+	var presenting []*hold
+	for i, h := range chunk {
+		if todo[i] = l.plan(h, trying); todo[i].present != nil {
+			presenting = append(presenting, h)
+		}
+	}
+	if err := l.c.markSent(context.WithoutCancel(ctx), presenting); err != nil {
+		l.c.cfg.Logger.Warn("grants could not be marked as sent", "platform", l.a.Name, "error", err)
+	}
+	for i, h := range chunk {
+		leave, ok := l.enter(ctx, h)
+		halted := !ok || h.gate.isShut() && !h.trying
+		l.begun.Go(func() {
+			defer leave()
+			defer h.release()
+			<-l.c.detach(refreshTimeout+settleBudget, func(ctx context.Context) { l.attend(ctx, h, todo[i], halted) })
+		})
+	}
+}
+
+// plan puts off what is for a server whose gate is shut; that of the platform
+// itself has let the batch through.
+func (l *lane) plan(h *hold, trying bool) plan {
+	todo := l.c.planRefresh(h)
+	h.trying = trying
+	if h.gate == l.a.gates.main || todo.present == nil && !todo.revoke {
+		return todo
+	}
+	wait, ok := h.gate.pass()
+	if !ok {
+		return rest(h, at(h.now().Add(wait)), nil)
+	}
+	h.trying = h.gate.isShut()
+	return todo
+}
+
+// enter takes room for one grant. It waits for the platform, but not for a
+// server of its own, which may hang: then the grant comes back later.
+func (l *lane) enter(ctx context.Context, h *hold) (leave func(), ok bool) {
+	select {
+	case l.room <- struct{}{}:
+	case <-ctx.Done():
+		return func() {}, false
+	}
+	if h.gate == l.a.gates.main {
+		ok = h.gate.enter(ctx) == nil
+	} else if ok = ctx.Err() == nil && h.gate.tryEnter(); !ok {
+		h.DueAt = at(h.now().Add(nextReplica))
+	}
+	return func() {
+		if ok {
+			h.gate.leave()
+		}
+		<-l.room
+	}, ok
+}
+
+// attend does what was planned, unless nothing more may be sent.
+func (l *lane) attend(ctx context.Context, h *hold, todo plan, halted bool) {
+	var err error
+	switch {
+	case todo.present == nil && !todo.revoke:
+		err = errors.Join(todo.err, l.c.giveBack(ctx, h, todo.settlement))
+	case halted || todo.present != nil && !h.marked:
+		if h.marked {
+			h.unmark()
+		}
+		err = l.c.giveBack(ctx, h, h.back())
+	case todo.revoke:
+		l.c.revokeClaimed(ctx, h)
+	default:
+		err = l.c.present(ctx, h, todo.present)
+	}
+	if err != nil {
+		l.c.cfg.Logger.Info("a refresh failed", "platform", h.Platform, "grant", h.ID, "error", err)
+	}
+}
+
+// endFlows ends a batch of flows that nobody finished, and reports whether
+// there may be more.
+func (c *Connector) endFlows(ctx context.Context) bool {
+	flows, err := c.cfg.Store.ClaimOverdueFlows(ctx, flowBatch, sweepLease)
 	if err != nil && !isCanceled(err) {
 		c.cfg.Logger.Warn("finding old flows failed", "error", err)
 	}
+	var ending sync.WaitGroup
 	for _, flow := range flows {
-		attended.Go(func() {
+		ending.Go(func() {
 			<-c.detach(refreshWait, func(ctx context.Context) { c.expire(ctx, flow) })
 		})
 	}
-	attempt := newID(c.cfg.Now())
-	claimed, err := c.cfg.Store.ClaimGrants(ctx, GrantClaim{N: runBatch, Attempt: attempt, Lease: sweepLease})
-	if err != nil && !isCanceled(err) {
-		c.cfg.Logger.Warn("claiming grants failed", "error", err)
-	}
-	for _, g := range claimed {
-		attended.Go(func() {
-			<-c.detach(refreshWait, func(ctx context.Context) { c.attend(ctx, g, attempt) })
-		})
-	}
-	attended.Wait()
-	return len(flows) == runBatch || len(claimed) == runBatch
-}
-
-// attend does what a due grant is due for.
-func (c *Connector) attend(ctx context.Context, g ClaimedGrant, attempt string) {
-	if g.Prior == GrantRevoking {
-		c.revokeClaimed(ctx, g, attempt)
-		return
-	}
-	if err := c.refreshClaimed(ctx, g, attempt, g.Generation); err != nil {
-		c.cfg.Logger.Info("a refresh failed", "platform", g.Platform, "grant", g.ID, "error", err)
-	}
-}
-
-// expireTries is how long a platform that does not answer, or a key that is
-// missing, may keep an abandoned flow from its end.
-const expireTries = 24 * time.Hour
-
-// expire ends a flow that nobody finished, after what it held at the platform
-// was given back. Where that cannot be now, the flow is found again later.
-func (c *Connector) expire(ctx context.Context, flow Flow) {
-	late := c.cfg.Now().After(flow.CreatedAt.Add(expireTries))
-	at, err := c.openFlow("expire", flow)
-	if err != nil {
-		c.cfg.Logger.Error("an old flow does not open", "platform", flow.Platform, "flow", flow.ID, "error", err)
-		if late {
-			ended := flow
-			ended.Status, ended.Outcome = FlowExpired, &FlowOutcome{Error: CodeExpired}
-			c.endFlow(ctx, flow.Status, ended)
-		}
-		return
-	}
-	status := FlowExpired
-	if flow.Status == FlowClaimed && at.tokens == nil {
-		status = FlowOrphaned // a process died with it
-	}
-	if !c.gaveBack(ctx, at) && !late {
-		return
-	}
-	from := at.flow.Status
-	at.flow.Outcome = &FlowOutcome{Error: CodeExpired}
-	at.forget()
-	next, err := c.next(at, status, "expire", string(CodeExpired))
-	if err != nil {
-		c.cfg.Logger.Error("an old flow cannot be sealed", "platform", flow.Platform, "flow", flow.ID, "error", err)
-		return
-	}
-	c.endFlow(ctx, from, next)
-}
-
-// gaveBack revokes what an abandoned flow holds at the platform and reports
-// whether nothing is left. It takes the flow first, so that nobody can connect
-// meanwhile what is being revoked.
-func (c *Connector) gaveBack(ctx context.Context, at *attempt) bool {
-	if at.tokens == nil {
-		return true
-	}
-	if err := c.claim(ctx, at, "expire"); err != nil {
-		return false // it has moved on after all, or is found again
-	}
-	return c.revoke(ctx, at.adapter, at.tokens, newID(c.cfg.Now())) != RevocationPending
-}
-
-func (c *Connector) endFlow(ctx context.Context, from FlowStatus, ended Flow) {
-	event := c.event(EventFlowFailed, ended.Tenant, ended.Platform, "", map[string]string{"flow_id": ended.ID, "error": string(CodeExpired)})
-	_, err := c.cfg.Store.CommitFlow(ctx, Commit{From: from, Flow: ended, Events: []Event{event}})
-	if err != nil && !errors.Is(err, ErrConflict) { // a conflict: it has moved on after all
-		c.cfg.Logger.Warn("an old flow could not be ended", "platform", ended.Platform, "flow", ended.ID, "error", err)
-	}
+	ending.Wait()
+	return len(flows) == flowBatch
 }

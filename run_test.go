@@ -21,7 +21,7 @@ import (
 
 func TestRunEndsFlows(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withRounds)
+	w := newWorld(t)
 	started := w.begin(alice, connect.StartRequest{Platform: "x"}).FlowID
 	claimed := w.begin(alice, connect.StartRequest{Platform: "x"}).FlowID
 	next := w.flowRow(claimed)
@@ -65,7 +65,7 @@ func TestRunRevokesAbandonedSelections(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, withRounds)
+			w := newWorld(t)
 			var lives []connect.Account
 			if tt.lives != nil {
 				w.browser(tt.lives).connected("facebook", url.Values{"select": {"all"}}, as("dana"))
@@ -95,7 +95,7 @@ func TestRunRevokesAbandonedSelections(t *testing.T) {
 func TestRunRefreshesWhatIsDue(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	b := newBench(t, clock.Now, withRounds)
+	b := newBench(t, clock.Now)
 	account := b.connect()
 	points := map[time.Duration]bool{}
 	var want []string
@@ -129,7 +129,7 @@ func TestRunRefreshesWhatIsDue(t *testing.T) {
 
 func TestRunRepeatsRevocations(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withRounds)
+	w := newWorld(t)
 	id := w.browser(&alice).connected("x", nil, nil)[0]
 	w.fault(sandbox.Fault{Platform: "x", Fault: "500", At: "revoke", Times: 2})
 	disconnect := func(want connect.Revocation) {
@@ -167,7 +167,7 @@ func TestRunRepeatsRevocations(t *testing.T) {
 }
 
 // Where a goroutine were left, the bubble would not end.
-func TestRunReturns(t *testing.T) {
+func TestFault7_RunEndsWhatItHasBegun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, time.Now)
@@ -426,7 +426,7 @@ func TestStoreFailsForAWhile(t *testing.T) {
 }
 
 // What cannot be stored is given back.
-func TestStoreNeverRecovers(t *testing.T) {
+func TestFault29_WhatCannotBeStoredIsGivenBack(t *testing.T) {
 	t.Parallel()
 	tests := map[string]*http.Cookie{
 		"commit":     {Name: "session", Value: "acme/alice"},

@@ -31,6 +31,7 @@ type tokensRecord struct {
 	Hosts         []string         `json:"hosts,omitempty"`
 	APIBaseURL    string           `json:"api,omitempty"`
 	Self          *candidateRecord `json:"self,omitempty"`
+	Issued        time.Time        `json:"iat,omitzero"` // when a grant got them
 }
 
 // candidateRecord is a [Candidate] as it is sealed in a pending flow.
@@ -180,7 +181,9 @@ func flowBinding(f Flow, field string) tokencrypt.Binding {
 // sealGrant seals tokens into g, whose id and generation must be final, and
 // copies to its columns what the fleet must know without opening them.
 func (c *Connector) sealGrant(g *Grant, t *Tokens) error {
-	sealed, err := c.seal(grantBinding(*g), recordOfTokens(t))
+	record := recordOfTokens(t)
+	record.Issued = c.now()
+	sealed, err := c.seal(grantBinding(*g), record)
 	if err != nil {
 		return err
 	}
@@ -190,11 +193,18 @@ func (c *Connector) sealGrant(g *Grant, t *Tokens) error {
 }
 
 func (c *Connector) openGrant(g Grant) (*Tokens, error) {
+	tokens, _, err := c.openIssued(g)
+	return tokens, err
+}
+
+// openIssued is openGrant, and when the grant got the tokens.
+func (c *Connector) openIssued(g Grant) (*Tokens, time.Time, error) {
 	var record tokensRecord
 	if err := c.open(grantBinding(g), g.Sealed, &record); err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
-	return record.tokens()
+	tokens, err := record.tokens()
+	return tokens, record.Issued, err
 }
 
 // sealAccount seals an account's own token, which may be empty, into a, whose

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -329,7 +330,11 @@ func (c *Connector) create(ctx context.Context, at *attempt, caps FlowCaps) erro
 		return storeError("start", err)
 	}
 	caps.OpenPerUser, caps.OpenPerTenant = c.cfg.MaxOpenFlowsPerUser, c.cfg.MaxOpenFlowsPerTenant
-	return storeError("start", c.cfg.Store.CreateFlow(ctx, at.flow, caps))
+	err := c.cfg.Store.CreateFlow(ctx, at.flow, caps)
+	if errors.Is(err, ErrNotFound) {
+		return tenantEnded(at.op)
+	}
+	return storeError("start", err)
 }
 
 // platformFailed turns an error of a provider into one of ours, and tells the
@@ -337,7 +342,7 @@ func (c *Connector) create(ctx context.Context, at *attempt, caps FlowCaps) erro
 func (c *Connector) platformFailed(op string, a *adapter, err error) *Error {
 	class := classOf(err)
 	err = outbound.Redact(err) // an http.Client puts the whole address into its errors
-	e := &Error{Op: op, Platform: a.Name, Err: err}
+	e := &Error{Op: op, Platform: a.Name, Err: err, RetryAfter: asProviderError(err).RetryAfter}
 	switch class {
 	case ClassDenied:
 		e.Code, e.Message = CodeAccessDenied, a.DisplayName+" did not grant access."

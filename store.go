@@ -25,13 +25,15 @@ type Store interface {
 	SubjectStore
 	ClientStore
 	EventStore
+	TenantStore
 }
 
 // FlowStore keeps flows.
 type FlowStore interface {
 	// CreateFlow stores a new flow. It must return [ErrTooMany], and store
 	// nothing, where a cap is reached; the count and the write are one step. A
-	// flow whose id or handle is taken is [ErrConflict].
+	// flow whose id or handle is taken is [ErrConflict], one of a tenant that
+	// was ended is [ErrNotFound].
 	CreateFlow(ctx context.Context, flow Flow, caps FlowCaps) error
 
 	// ReadFlow returns the flow that key names, or [ErrNotFound].
@@ -58,6 +60,12 @@ type FlowStore interface {
 	// changes nothing of them, but does not return one again before lease has
 	// passed: a flow that nobody could end is returned again then.
 	ClaimOverdueFlows(ctx context.Context, n int, lease time.Duration) ([]Flow, error)
+
+	// HastenFlows makes the open flows of a tenant overdue, those of one user
+	// where user is set, and returns how many there are: ClaimOverdueFlows
+	// returns them next. For a flow that was not overdue this is a move, so that
+	// who has read it before cannot move it any more.
+	HastenFlows(ctx context.Context, tenant, user string) (int, error)
 }
 
 // FlowStatus is where a flow is on its way.
@@ -164,7 +172,8 @@ type Commit struct {
 
 	// Accounts are inserted, or replace the stored ones with the same key, a
 	// tombstone included. Version and ID are checked as Grant's Generation and
-	// ID are.
+	// ID are. One whose grant is neither Grant nor stored, or is stored and
+	// revoking or dead, is [ErrStale] as well.
 	Accounts []Account
 
 	Events []Event // Sequence is set by the store
@@ -262,8 +271,8 @@ const (
 // AccountFilter narrows a list of accounts; an empty field matches all.
 // Tombstones are listed only where Status asks for them.
 type AccountFilter struct {
-	Platform, Kind, PlatformID, GrantID string
-	Status                              AccountStatus
+	Platform, Kind, PlatformID, GrantID, ConnectedBy string
+	Status                                           AccountStatus
 }
 
 // Page is a part of a list: at most Limit rows after Cursor, which is empty
@@ -288,25 +297,44 @@ type GrantStore interface {
 	// ReadGrant returns the grant that key names, or [ErrNotFound].
 	ReadGrant(ctx context.Context, key GrantKey) (Grant, error)
 
-	// ClaimGrants claims what claim asks for and returns the grants as they
-	// were before, in Prior, and as they are now. A grant may be claimed when
-	// it is active, uncertain or revoking, or when its lease has run out. A
-	// claim that ran out hands its own Prior on, so that what may have been
+	// ClaimGrant claims one grant, due or not. A grant may be claimed when it
+	// is active, uncertain or revoking, or when its lease has run out;
+	// otherwise the claim is [ErrConflict]. Of concurrent claims for one grant
+	// exactly one succeeds. A grant that the tenant does not have is
+	// [ErrNotFound].
+	//
+	// A claim that ran out hands its own Prior on, so that what may have been
 	// sent, or is to be revoked, is not forgotten with the process that knew.
-	// Of concurrent claims for one grant at most one gets it; the others get no
-	// grant and no error. Those that are due longest come first; a Tenant
-	// without an ID asks for that tenant's only.
-	ClaimGrants(ctx context.Context, claim GrantClaim) ([]ClaimedGrant, error)
+	ClaimGrant(ctx context.Context, key GrantKey, attempt string, lease time.Duration) (ClaimedGrant, error)
+
+	// ClaimDueGrants claims, as ClaimGrant does, at most claim.N grants of a
+	// platform that are due: DueAt has passed, or a lease has run out. No grant
+	// goes out twice. Those that may have been sent come first, since a
+	// platform may repeat an answer only for a while; then those due longest.
+	//
+	// Where more are due than that, half of N is for the tenants in turn, so
+	// that nobody waits behind another's backlog: a grant each, the one due
+	// longest, of the tenants after claim.After in ascending order and around.
+	// The result says where the turn goes on. A store may end a turn early that
+	// has passed a thousand tenants with nothing due.
+	ClaimDueGrants(ctx context.Context, claim DueClaim) (DueGrants, error)
+
+	// RenewClaims gives the grants that the attempt still holds, with an
+	// unexpired lease, a new lease. It leaves the others alone.
+	RenewClaims(ctx context.Context, attempt string, grants []GrantKey, lease time.Duration) error
 
 	// MarkSent records, durably and before the first byte leaves, that the
-	// holder of attempt is about to present the refresh tokens of grants. It
-	// returns those that the attempt still holds, with an unexpired lease; the
-	// others must be left alone.
+	// holder of attempt is about to present the refresh tokens of grants: it
+	// increments Presented, and sets SentAt unless it is set. It returns those
+	// that the attempt still holds, with an unexpired lease; the others must be
+	// left alone.
 	MarkSent(ctx context.Context, attempt string, grants []GrantKey) ([]GrantKey, error)
 
 	// SettleGrant ends a claim. It must return [ErrStale] and change nothing
-	// where the generation is no longer settlement.Generation, or where the
-	// attempt does not hold the grant and the grant is not uncertain: a late
+	// where the generation is no longer settlement.Generation or the attempt
+	// does not hold the grant. Tokens are kept even so, whoever holds the
+	// grant, where the generation is right and the grant neither dead nor
+	// revoking: what a platform has issued exists nowhere else, and a late
 	// answer counts as long as nothing newer was stored. A grant that the
 	// tenant does not have is [ErrNotFound].
 	SettleGrant(ctx context.Context, settlement Settlement) (Grant, error)
@@ -349,7 +377,7 @@ type Grant struct {
 	SubjectKey string
 
 	Status     GrantStatus
-	Reason     Code   // why it is dead
+	Reason     Code   // why it is dead, or why it rests; else empty
 	Sealed     []byte // its tokens; nil once wiped
 	Generation int64  // counts the writes of Sealed
 	Scopes     []string
@@ -358,8 +386,13 @@ type Grant struct {
 	RefreshExpiry *time.Time
 	DueAt         *time.Time // when Run should see to it; nil: never
 
-	Attempt    string    // who holds it
-	LeaseUntil time.Time // by the store's clock
+	Attempt    string     // who holds it
+	LeaseUntil time.Time  // by the store's clock
+	SentAt     *time.Time // when its refresh token was first presented, by the store's clock; nil: it was not
+	Presented  int        // how often it may have been, with no answer that we know
+
+	Failures  int        // failed refreshes since the last that succeeded
+	RefusedAt *time.Time // a first refusal, which waits for a second; else nil
 
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -371,13 +404,19 @@ func (g Grant) Key() GrantKey {
 	return GrantKey{Tenant: g.Tenant, Platform: g.Platform, ClientID: g.ClientID, Subject: g.Subject}
 }
 
-// GrantClaim asks for one grant, or for at most N that are due: DueAt has
-// passed, or a lease has run out.
-type GrantClaim struct {
-	Tenant, ID string
-	N          int // used where ID is empty
-	Attempt    string
-	Lease      time.Duration
+// DueClaim asks for grants of a platform that are due.
+type DueClaim struct {
+	Platform string
+	N        int
+	After    string // the tenant after which the turn goes on
+	Attempt  string
+	Lease    time.Duration
+}
+
+// DueGrants is what a [DueClaim] got.
+type DueGrants struct {
+	Grants []ClaimedGrant
+	After  string // for the next claim
 }
 
 // ClaimedGrant is a grant with the status that it had before the claim. A
@@ -386,6 +425,7 @@ type GrantClaim struct {
 type ClaimedGrant struct {
 	Grant
 	Prior GrantStatus
+	Now   time.Time // the store's clock when it was claimed
 }
 
 // Settlement is the end of a claim.
@@ -395,16 +435,24 @@ type Settlement struct {
 	Generation int64 // of the grant as it was claimed
 
 	Status GrantStatus // active, uncertain, revoking or dead
-	Reason Code        // for dead
+	Reason Code        // why it is dead, or why it rests
 	DueAt  *time.Time
+
+	// Presented replaces the grant's for uncertain: the holder may know that
+	// what MarkSent has counted was not sent after all. Where it is 0, and for
+	// any other status, the grant is left with neither SentAt nor Presented.
+	Presented int
+
+	Failures  int
+	RefusedAt *time.Time
 
 	// Tokens replaces the stored tokens and increments the generation; nil
 	// keeps both. Wipe removes the sealed tokens instead.
 	Tokens *SealedTokens
 	Wipe   bool
 
-	// AccountStatus, where set, becomes the status of the grant's live accounts.
-	// For each account whose status this changes, and for no other, a copy of
+	// AccountStatus, where set, becomes the status of the grant's live accounts;
+	// AccountTokenExpired only of those that have no token of their own. For each account whose status this changes, and for no other, a copy of
 	// each event is written, with that account's id and the event id
 	// "ID.account id"; without AccountStatus none is.
 	AccountStatus AccountStatus
@@ -458,4 +506,20 @@ type ClientRecord struct {
 	Scopes                 []string
 	Enabled                bool
 	CreatedAt, UpdatedAt   time.Time
+}
+
+// TenantStore ends tenants.
+type TenantStore interface {
+	// EndTenant marks a tenant as ended, for good. From then on CreateFlow,
+	// PutClient, and CommitFlow with a grant or accounts must be [ErrNotFound]
+	// for it, those that run meanwhile included; what there is can be read,
+	// released, claimed and settled until it is erased. Repeating it changes
+	// nothing.
+	EndTenant(ctx context.Context, tenant string) error
+
+	// EraseTenant deletes every row of a tenant that was ended, but the mark
+	// itself, and reports whether it did: it must change nothing where the
+	// tenant was not ended, or still has an open flow, a live account, or a
+	// grant that is to be revoked.
+	EraseTenant(ctx context.Context, tenant string) (bool, error)
 }

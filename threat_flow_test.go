@@ -239,7 +239,7 @@ func TestThreat14_StateIsUsedOnce(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, withRounds)
+			w := newWorld(t)
 			b := w.browser(&alice)
 			address := b.consent(b.start("x", nil), tt.consent)
 			w.clock.advance(tt.late)
@@ -273,7 +273,7 @@ func TestThreat14_StateIsUsedOnce(t *testing.T) {
 // A browser without a session learns as much: the flow is over.
 func TestThreat14_WithoutSession(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withRounds)
+	w := newWorld(t)
 	b := w.browser(nil)
 	address := w.consented()
 	w.clock.advance(16 * time.Minute)

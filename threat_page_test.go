@@ -117,12 +117,16 @@ func (v *tour) flows(t *testing.T) {
 	v.see("/callback/{platform}/{client}", "reload", b.arrive(strings.Replace(back, "/callback/x?", "/callback/x/shared?", 1)))
 	v.see("GET /accounts", "list", b.get("/connect/accounts"))
 	v.see("GET /accounts/{id}", "read", b.get("/connect/accounts/"+id))
+	v.see("GET /accounts/{id}/health", "stored", b.get("/connect/accounts/"+id+"/health"))
+	v.see("GET /accounts/{id}/health", "live", b.get("/connect/accounts/"+id+"/health?probe=live"))
+	v.see("POST /accounts/{id}/refresh", "refresh", b.call(http.MethodPost, "/connect/accounts/"+id+"/refresh", nil))
 	v.see("DELETE /accounts/{id}", "disconnect", b.call(http.MethodDelete, "/connect/accounts/"+id, nil))
 	ticket := v.see("/callback/{platform}", "parked", v.w.browser(nil).arrive(b.consent(b.start("x", nil), nil))).outcome(t).Get("ticket")
 	v.see("POST /complete", "ticket", b.call(http.MethodPost, "/connect/complete", map[string]string{"ticket": ticket}))
 	v.see("/callback/{platform}", "denied", b.arrive(b.consent(b.start("x", nil), url.Values{"decision": {"deny"}})))
 	v.paths["/start/{platform}"], v.paths["GET /flows/{id}"], v.paths["/callback/{platform}"] = "/start/none", "/flows/none", "/callback/x?code=a&code=b"
 	v.paths["/callback/{platform}/{client}"], v.paths["POST /complete"] = "/callback/x/none?code=a&state=b", "/complete"
+	v.paths["GET /accounts/{id}/health"], v.paths["POST /accounts/{id}/refresh"] = "/accounts/none/health", "/accounts/none/refresh"
 	v.paths["GET /accounts"], v.paths["GET /accounts/{id}"], v.paths["DELETE /accounts/{id}"] = "/accounts?limit=0", "/accounts/none", "/accounts/none"
 }
 
@@ -142,6 +146,11 @@ func (v *tour) selections(t *testing.T) {
 	account := b.get("/connect/accounts?platform=facebook")
 	var list struct{ Accounts []struct{ ID string } }
 	account.decode(t, http.StatusOK, &list)
+	one := "/connect/accounts/" + list.Accounts[0].ID
+	v.see("/accounts/{id}/candidates", "read", b.get(one+"/candidates"))
+	v.see("/accounts/{id}/sessions", "add more", b.call(http.MethodPost, one+"/sessions", nil))
+	v.see("/accounts/{id}", "edit", b.call(http.MethodPatch, one, map[string]string{"label": "ours"}))
+	v.paths["/accounts/{id}/candidates"], v.paths["/accounts/{id}/sessions"] = "/accounts/none/candidates", "/accounts/none/sessions"
 	home := v.see("GET /ui/{$}", "home", b.get("/connect/ui/"))
 	v.see("POST /ui/accounts/{id}/disconnect", "disconnect", b.post("/connect/ui/accounts/"+list.Accounts[0].ID+"/disconnect", formOf(t, home, nil)))
 	v.paths["GET /pending/{session}"], v.paths["POST /pending/{session}/finalize"] = "/pending/none", "/pending/none/finalize"

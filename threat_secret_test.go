@@ -64,7 +64,7 @@ func (l *leaks) leaveOpen() {
 		n := l.tenant()
 		n.ways()[0]()
 		accounts := n.accounts()
-		l.clock.advance(2*time.Hour + time.Minute)
+		l.clock.advance(2*time.Hour - 10*time.Second)
 		wrong.Platform, wrong.Times = l.platform, 9
 		l.fault(wrong)
 		n.use(accounts)
@@ -73,6 +73,9 @@ func (l *leaks) leaveOpen() {
 		}
 		l.disarm()
 	}
+	gone := l.tenant()
+	gone.ways()[0]()
+	gone.leave(gone.accounts())
 	l.fault(sandbox.Fault{Platform: l.platform, Fault: "500", At: "token"})
 	l.tenant().ways()[0]() // fails
 	l.tenant().ways()[0]() // connects

@@ -1,7 +1,6 @@
 package connect_test
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -50,9 +49,28 @@ func reaches(w *world, as connect.Principal) map[string]func(property) []error {
 	return map[string]func(property) []error{
 		"Account":    func(p property) []error { _, err := c.Account(ctx, as, p.account); return []error{err} },
 		"Disconnect": func(p property) []error { _, err := c.Disconnect(ctx, as, p.account); return []error{err} },
-		"Client":     func(p property) []error { _, err := c.Client(ctx, as.Tenant, p.account); return []error{err} },
+		"AddMore":    func(p property) []error { _, err := c.AddMore(ctx, as, p.account); return []error{err} },
+		"Candidates": func(p property) []error {
+			_, err := c.Candidates(ctx, as, p.account, connect.PendingRequest{})
+			return []error{err}
+		},
+		"Edit": func(p property) []error {
+			_, err := c.Edit(ctx, as, p.account, connect.EditRequest{SelectedID: "profile:1"})
+			return []error{err}
+		},
+		"Client": func(p property) []error { _, err := c.Client(ctx, as.Tenant, p.account); return []error{err} },
 		"TokenSource": func(p property) []error {
 			_, err := c.TokenSource(ctx, as.Tenant, p.account)
+			return []error{err}
+		},
+		"Health": func(p property) []error {
+			_, err := c.Health(ctx, as, p.account, connect.HealthRequest{Live: true})
+			return []error{err}
+		},
+		"Refresh": func(p property) []error { _, err := c.Refresh(ctx, as, p.account); return []error{err} },
+		"Import": func(p property) []error {
+			program := connect.Principal{Tenant: as.Tenant}
+			_, err := c.Import(ctx, program, connect.ImportRequest{Platform: "x", AccountID: p.account, Tokens: connect.Tokens{Access: tokencrypt.NewSecret("a")}})
 			return []error{err}
 		},
 		"Start": func(p property) []error {
@@ -94,15 +112,30 @@ func reaches(w *world, as connect.Principal) map[string]func(property) []error {
 
 // withoutID are the exported methods that take no id of a tenant's.
 // Callback and the pages of a flow's own browser are bound by rows 1 to 5.
-var withoutID = []string{"Accounts", "Callback", "CallbackHandler", "Close", "Handler", "LinkHandler", "PlatformsHandler", "Run"}
+var withoutID = []string{"Accounts", "Callback", "CallbackHandler", "Close", "DeleteTenant", "DisconnectByUser", "Handler", "LinkHandler", "PlatformsHandler", "Run"}
 
 // routes are the handlers that take an id, with a request for each.
 func routes() map[string]func(*browser, property) []reply {
 	choice := object{"selected_ids": []string{"page:110000000000001"}}
 	return map[string]func(*browser, property) []reply{
 		"AccountHandler": func(b *browser, p property) []reply { return []reply{b.get("/connect/accounts/" + p.account)} },
+		"AddMoreHandler": func(b *browser, p property) []reply {
+			return []reply{b.call("POST", "/connect/accounts/"+p.account+"/sessions", nil)}
+		},
+		"CandidatesHandler": func(b *browser, p property) []reply {
+			return []reply{b.get("/connect/accounts/" + p.account + "/candidates")}
+		},
+		"EditHandler": func(b *browser, p property) []reply {
+			return []reply{b.call("PATCH", "/connect/accounts/"+p.account, object{"label": "x"})}
+		},
 		"DisconnectHandler": func(b *browser, p property) []reply {
 			return []reply{b.call("DELETE", "/connect/accounts/"+p.account, nil)}
+		},
+		"HealthHandler": func(b *browser, p property) []reply {
+			return []reply{b.get("/connect/accounts/" + p.account + "/health"), b.get("/connect/accounts/" + p.account + "/health?probe=live")}
+		},
+		"RefreshHandler": func(b *browser, p property) []reply {
+			return []reply{b.call("POST", "/connect/accounts/"+p.account+"/refresh", nil)}
 		},
 		"StartHandler": func(b *browser, p property) []reply {
 			return []reply{b.call("POST", "/connect/start/x", object{"account_id": p.account}), b.get("/connect/start/x?account_id=" + p.account)}
@@ -206,7 +239,7 @@ func TestThreat67_ForeignIDs(t *testing.T) {
 func (w *world) stillTheirs(t *testing.T, p property) {
 	t.Helper()
 	methods := reaches(w, alice)
-	for _, name := range []string{"Account", "Client", "TokenSource", "Start", "Flow", "Pending", "Finalize", "Complete"} {
+	for _, name := range []string{"Account", "Health", "Refresh", "Client", "TokenSource", "Start", "Flow", "Pending", "Finalize", "Complete"} {
 		for i, err := range methods[name](p) {
 			if err != nil {
 				t.Errorf("%s %d: to its owner: %v", name, i, err)
@@ -228,72 +261,6 @@ func methodNames() []string {
 }
 
 func (l *ledger) count() int { return len(l.since(0)) }
-
-// TestThreat68_ForeignSession: a session opens to the user who began and to
-// the tenant's API keys, and to nobody else.
-func TestThreat68_ForeignSession(t *testing.T) {
-	t.Parallel()
-	var book ledger
-	w := newWorld(t, keepLedger(&book))
-	session := w.browser(&alice).session("dana")
-	target, choice := "/connect/pending/"+session, object{"selected_ids": []string{"page:110000000000001"}}
-	before := book.count()
-	for name, b := range map[string]*browser{
-		"key of another tenant":  w.program("globex"),
-		"user of another tenant": w.browser(&bob),
-		"user of the tenant":     w.browser(&mallory),
-		"same user elsewhere":    w.browser(&connect.Principal{Tenant: "globex", User: "alice"}),
-	} {
-		if code := b.get(target).problem(t, http.StatusNotFound); code != "not_found" {
-			t.Errorf("%s: pending: %s", name, code)
-		}
-		if code := b.call(http.MethodPost, target+"/finalize", choice).problem(t, http.StatusNotFound); code != "not_found" {
-			t.Errorf("%s: finalize: %s", name, code)
-		}
-		if got := b.get("/connect/ui" + strings.TrimPrefix(target, "/connect")); got.status != http.StatusNotFound || strings.Contains(got.body, "Harbour") {
-			t.Errorf("%s: picker: status %d", name, got.status)
-		}
-	}
-	if code := w.browser(nil).get(target).problem(t, http.StatusUnauthorized); code != "unauthenticated" {
-		t.Errorf("nobody: %s", code)
-	}
-	if wrote := book.since(before); len(wrote) != 0 {
-		t.Errorf("something changed: %v", wrote)
-	}
-	w.program("acme").get(target).wantStatus(t, http.StatusOK)
-	w.browser(&alice).call(http.MethodPost, target+"/finalize", choice).wantStatus(t, http.StatusOK)
-}
-
-// A digest that was written into a row opens nothing.
-func TestThreat68_PlantedDigest(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	flowID := w.browser(&alice).connect("facebook", headless(), nil).outcome(t).Get("flow_id")
-	row := w.flowRow(flowID)
-	sum := sha256.Sum256([]byte("mine"))
-	row.Session = sum[:]
-	if _, err := w.config.Store.MoveFlow(t.Context(), row.Status, row); err != nil {
-		t.Fatal(err)
-	}
-	_, err := w.engine.Pending(t.Context(), alice, "mine", connect.PendingRequest{})
-	wantCode(t, err, connect.CodeNotFound)
-}
-
-// A colleague with a bearer token is a user, not an API key.
-func TestThreat68_ColleagueWithBearerToken(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	back := w.browser(&alice).connect("facebook", headless(), nil).outcome(t)
-	colleague := connect.Principal{Tenant: "acme", User: "mallory"}
-	_, err := w.engine.Flow(t.Context(), colleague, back.Get("flow_id"))
-	wantCode(t, err, connect.CodeNotFound)
-	_, err = w.engine.Pending(t.Context(), colleague, back.Get("session"), connect.PendingRequest{})
-	wantCode(t, err, connect.CodeNotFound)
-	own := connect.Principal{Tenant: "acme", User: "alice"}
-	if _, err := w.engine.Pending(t.Context(), own, back.Get("session"), connect.PendingRequest{}); err != nil {
-		t.Errorf("alice with a bearer token: %v", err)
-	}
-}
 
 // TestThreat69_TenantsThatContainEachOther: ownership is equality, also where
 // one tenant's name begins, ends or matches another's.

@@ -2,7 +2,6 @@ package connect_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -34,39 +33,12 @@ func (w *world) facebookRevocations() int {
 
 func facebookVersion() string { return facebook.New(facebook.Options{}).Platform().Version.Name }
 
-// roundStore ends a context when a round of Run has come to its last part.
-type roundStore struct {
-	connect.Store
-
-	mu  sync.Mutex
-	end context.CancelFunc // guarded by mu
-}
-
-func (s *roundStore) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]connect.ClaimedGrant, error) {
-	claimed, err := s.Store.ClaimGrants(ctx, claim)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.end != nil {
-		s.end()
-	}
-	return claimed, err
-}
-
-// withRounds makes one round of Run callable.
-func withRounds(c *connect.Config) { c.Store = &roundStore{Store: c.Store} }
-
-// round lets Run do one round.
+// round does one round of Run.
 func (w *world) round() {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
-	store := w.config.Store.(*roundStore)
-	store.mu.Lock()
-	store.end = cancel
-	store.mu.Unlock()
-	if err := w.engine.Run(ctx); !errors.Is(err, context.Canceled) {
-		w.t.Fatalf("Run: %v", err)
-	}
+	connect.Round(ctx, w.engine)
 }
 
 // What a platform gives for a code whose browser came back without a session.
@@ -127,7 +99,7 @@ func TestThreat4_NobodyCompletes(t *testing.T) {
 	for name, tt := range parkings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, withRounds)
+			w := newWorld(t)
 			ticket := w.parked(tt.platform)
 			w.clock.advance(119 * time.Second)
 			w.round() // the host has two minutes
@@ -186,7 +158,7 @@ func TestThreat4_NoSessionLearnsNothing(t *testing.T) {
 
 func TestThreat4_RoundLeavesAWaitingFlow(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withRounds)
+	w := newWorld(t)
 	ticket := w.parked("x")
 	w.clock.advance(119 * time.Second)
 	w.round()

@@ -130,7 +130,7 @@ func TestThreat60_KeyRemovedAndBack(t *testing.T) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		t.Fatal(err)
 	}
-	v := newVault(t, func(c *connect.Config) { c.Keys = first }, withRounds)
+	v := newVault(t, func(c *connect.Config) { c.Keys = first })
 	gone := v.owned[0]
 	healthy := v.engine
 	sent := len(v.taps.requests())
@@ -333,7 +333,7 @@ func (v *vault) stored(db *sql.DB, at place) []byte {
 func TestThreat55_Run(t *testing.T) {
 	t.Parallel()
 	var f forger
-	v := newVault(t, keepForger(&f), withRounds)
+	v := newVault(t, keepForger(&f))
 	gone := v.owned[0]
 	f.rewrite(everywhere(v.places[len(v.places)-1].sealed)) // a flow's: nothing else opens with it
 	sent := len(v.taps.requests())

@@ -77,12 +77,18 @@ func (f *forger) ReadGrant(ctx context.Context, key connect.GrantKey) (connect.G
 	return grant, err
 }
 
-func (f *forger) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]connect.ClaimedGrant, error) {
-	claimed, err := f.Store.ClaimGrants(ctx, claim)
-	for i := range claimed {
-		f.changed(&claimed[i].Grant)
-	}
+func (f *forger) ClaimGrant(ctx context.Context, key connect.GrantKey, attempt string, lease time.Duration) (connect.ClaimedGrant, error) {
+	claimed, err := f.Store.ClaimGrant(ctx, key, attempt, lease)
+	f.changed(&claimed.Grant)
 	return claimed, err
+}
+
+func (f *forger) ClaimDueGrants(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
+	due, err := f.Store.ClaimDueGrants(ctx, claim)
+	for i := range due.Grants {
+		f.changed(&due.Grants[i].Grant)
+	}
+	return due, err
 }
 
 // place is where something sealed is stored.

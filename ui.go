@@ -2,6 +2,7 @@ package connect
 
 import (
 	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -161,6 +162,11 @@ func (c *Connector) connectPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := pages.Connect{Token: c.formToken("disconnect", p.Tenant, p.User), Accounts: c.viewAccounts(accounts)}
+	for i, account := range accounts {
+		if account.Status != AccountActive {
+			page.Accounts[i].Method, page.Accounts[i].MethodID = c.connectedBy(r.Context(), account)
+		}
+	}
 	if query.Get("notice") == "disconnected" {
 		page.Notice = "disconnected"
 	}
@@ -199,6 +205,23 @@ func (c *Connector) viewAccounts(accounts []Account) []pages.Account {
 		views = append(views, view)
 	}
 	return views
+}
+
+// connectedBy is the method that an account was connected by, the platform's
+// first where that is not known, and its id where the platform has several.
+func (c *Connector) connectedBy(ctx context.Context, account Account) (pages.MethodType, string) {
+	a := c.platforms[account.Platform]
+	if a == nil {
+		return "", ""
+	}
+	method := a.Methods[0]
+	if grant, err := c.cfg.Store.ReadGrant(ctx, GrantKey{Tenant: account.Tenant, ID: account.GrantID}); err == nil && a.methodByID(grant.Method).ID != "" {
+		method = a.methodByID(grant.Method)
+	}
+	if len(a.Methods) == 1 {
+		return pages.MethodType(method.Type), ""
+	}
+	return pages.MethodType(method.Type), method.ID
 }
 
 // kindWord makes a kind's name a word for people: ad_account, Ad account.

@@ -141,18 +141,22 @@ type candidateJSON struct {
 }
 
 func (view *PendingSession) wire() pendingJSON {
-	j := pendingJSON{
+	return pendingJSON{
 		Session: view.Session, FlowID: view.FlowID, Platform: view.Platform, Kind: nullable(view.Kind),
 		ExpiresAt: view.ExpiresAt, Multiple: view.Multiple, Complete: view.Complete,
-		Candidates: []candidateJSON{}, NextCursor: nullable(view.NextCursor),
+		Candidates: wireCandidates(view.Candidates), NextCursor: nullable(view.NextCursor),
 	}
-	for _, o := range view.Candidates {
-		j.Candidates = append(j.Candidates, candidateJSON{
+}
+
+func wireCandidates(offered []OfferedCandidate) []candidateJSON {
+	list := []candidateJSON{}
+	for _, o := range offered {
+		list = append(list, candidateJSON{
 			ID: o.ID(), Kind: o.Kind, Name: o.Name, Username: nullable(o.Username), AvatarURL: nullable(o.AvatarURL), Parent: nullable(o.Parent),
 			Connected: o.AccountID != "", AccountID: nullable(o.AccountID), Selectable: o.Selectable(), Reason: nullable(o.Reason),
 		})
 	}
-	return j
+	return list
 }
 
 type finalizedJSON struct {

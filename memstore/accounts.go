@@ -81,6 +81,7 @@ func accountMatches(a connect.Account, filter connect.AccountFilter) bool {
 		fits(filter.Kind, a.Kind) &&
 		fits(filter.PlatformID, a.PlatformID) &&
 		fits(filter.GrantID, a.GrantID) &&
+		fits(filter.ConnectedBy, a.ConnectedBy) &&
 		fits(string(filter.Status), string(a.Status))
 }
 

@@ -28,6 +28,9 @@ func (s *Store) PutClient(ctx context.Context, client connect.ClientRecord) erro
 		return err
 	}
 	defer s.mu.Unlock()
+	if s.ended[client.Tenant] {
+		return connect.ErrNotFound
+	}
 	key := clientKey{client.Tenant, client.Platform, client.Name}
 	if client.Version != s.clients[key].Version+1 { // an absent one has version 0
 		return connect.ErrStale

@@ -44,6 +44,8 @@ func cloneGrant(g connect.Grant) connect.Grant {
 	g.AccessExpiry = cloneTime(g.AccessExpiry)
 	g.RefreshExpiry = cloneTime(g.RefreshExpiry)
 	g.DueAt = cloneTime(g.DueAt)
+	g.SentAt = cloneTime(g.SentAt)
+	g.RefusedAt = cloneTime(g.RefusedAt)
 	return g
 }
 

@@ -36,6 +36,9 @@ func (s *Store) CommitFlow(ctx context.Context, commit connect.Commit) (connect.
 
 // checkCommit returns the error that keeps commit from being written.
 func (s *Store) checkCommit(commit connect.Commit) error {
+	if s.ended[commit.Flow.Tenant] && (commit.Grant != nil || len(commit.Accounts) > 0) {
+		return connect.ErrNotFound
+	}
 	if s.commitBusy(commit) {
 		return connect.ErrBusy
 	}
@@ -45,7 +48,7 @@ func (s *Store) checkCommit(commit connect.Commit) error {
 	keys, ids := map[connect.AccountKey]bool{}, map[rowKey]bool{}
 	for _, a := range commit.Accounts {
 		key, id := a.Key(), rowKey{a.Tenant, a.ID}
-		if keys[key] || ids[id] || !s.accountFits(a) {
+		if keys[key] || ids[id] || !s.accountFits(a) || !s.joinable(a, commit.Grant) {
 			return connect.ErrStale
 		}
 		keys[key], ids[id] = true, true
@@ -76,6 +79,15 @@ func (s *Store) grantFits(g connect.Grant) bool {
 		return g.Generation == 1 && !taken
 	}
 	return g.ID == stored.ID && g.Generation == stored.Generation+1
+}
+
+// joinable reports whether the account's grant is the commit's own, or lives.
+func (s *Store) joinable(a connect.Account, brought *connect.Grant) bool {
+	if brought != nil && brought.Tenant == a.Tenant && brought.ID == a.GrantID {
+		return true
+	}
+	g, ok := s.grants[rowKey{a.Tenant, a.GrantID}]
+	return ok && !g.Over()
 }
 
 // accountFits reports whether a is the successor of the stored account, or the

@@ -15,6 +15,7 @@ type eventRow struct {
 	attempt   string
 	until     time.Time // of the lease
 	delivered bool
+	erased    bool // with its tenant; what is left is its place
 }
 
 // checkEvents returns [connect.ErrConflict] where an event's id is taken.
@@ -61,8 +62,8 @@ func (s *Store) ListEvents(ctx context.Context, tenant string, page connect.Page
 	defer s.mu.Unlock()
 	var events []connect.Event
 	for i := int(position); i < len(s.events) && len(events) < page.Limit; i++ {
-		if s.events[i].Tenant == tenant {
-			events = append(events, cloneEvent(s.events[i].Event))
+		if row := s.events[i]; row.Tenant == tenant && !row.erased {
+			events = append(events, cloneEvent(row.Event))
 			cursor = strconv.Itoa(i + 1)
 		}
 	}

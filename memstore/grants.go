@@ -3,6 +3,7 @@ package memstore
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,14 +13,6 @@ import (
 
 // grantRow is a grant with what its claims leave behind.
 type grantRow struct{ grantclaim.Row }
-
-// claimable reports whether the grant may be claimed.
-func (r *grantRow) claimable(now time.Time) bool {
-	if r.Claimed() {
-		return passed(r.LeaseUntil, now)
-	}
-	return r.Status != connect.GrantDead
-}
 
 // dueAt returns when Run should see to the grant, and false for never.
 func (r *grantRow) dueAt() (time.Time, bool) {
@@ -56,51 +49,129 @@ func (s *Store) findGrant(key connect.GrantKey) (grantRow, bool) {
 	return row, ok
 }
 
-// ClaimGrants implements [connect.GrantStore]. Of the grants that are due, the
-// longest due come first; a tenant without an id narrows them to that tenant.
-func (s *Store) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]connect.ClaimedGrant, error) {
+// ClaimGrant implements [connect.GrantStore].
+func (s *Store) ClaimGrant(ctx context.Context, key connect.GrantKey, attempt string, lease time.Duration) (connect.ClaimedGrant, error) {
 	if err := s.enter(ctx); err != nil {
-		return nil, err
+		return connect.ClaimedGrant{}, err
+	}
+	defer s.mu.Unlock()
+	row, ok := s.findGrant(key)
+	if !ok {
+		return connect.ClaimedGrant{}, connect.ErrNotFound
+	}
+	now := s.now()
+	if !row.Claimable(now) {
+		return connect.ClaimedGrant{}, connect.ErrConflict
+	}
+	return s.claim(row, attempt, now, lease), nil
+}
+
+func (s *Store) claim(row grantRow, attempt string, now time.Time, lease time.Duration) connect.ClaimedGrant {
+	row.Claim(attempt, now.Add(lease))
+	s.keepGrant(row)
+	return connect.ClaimedGrant{Grant: cloneGrant(row.Grant), Prior: row.Prior, Now: now}
+}
+
+func (s *Store) keepGrant(row grantRow) { s.grants[rowKey{row.Tenant, row.ID}] = row }
+
+// ClaimDueGrants implements [connect.GrantStore].
+func (s *Store) ClaimDueGrants(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
+	if err := s.enter(ctx); err != nil {
+		return connect.DueGrants{}, err
 	}
 	defer s.mu.Unlock()
 	now := s.now()
-	var claimed []connect.ClaimedGrant
-	for _, row := range s.askedFor(claim, now) {
-		row.Claim(claim.Attempt, now.Add(claim.Lease))
-		s.grants[rowKey{row.Tenant, row.ID}] = row
-		claimed = append(claimed, connect.ClaimedGrant{Grant: cloneGrant(row.Grant), Prior: row.Prior})
+	due, after := shared(s.dueGrants(claim.Platform, now), max(claim.N, 0), claim.After)
+	result := connect.DueGrants{After: after}
+	for _, row := range due {
+		result.Grants = append(result.Grants, s.claim(row, claim.Attempt, now, claim.Lease))
 	}
-	return claimed, nil
+	return result, nil
 }
 
-// askedFor returns the grants that claim asks for and may have.
-func (s *Store) askedFor(claim connect.GrantClaim, now time.Time) []grantRow {
-	if claim.ID == "" {
-		due := s.dueGrants(claim.Tenant, now)
-		return due[:min(max(claim.N, 0), len(due))]
+// shared returns n of what is due: half as it stands, half by the turn of the
+// tenants, and what is left of that again as it stands.
+func shared(due []grantRow, n int, after string) (taken []grantRow, turnedTo string) {
+	if len(due) <= n {
+		return due, after
 	}
-	row, ok := s.grants[rowKey{claim.Tenant, claim.ID}]
-	if !ok || !row.claimable(now) {
-		return nil
+	half := (n + 1) / 2
+	rest := due[half:]
+	turn := inTurn(rest, after, n-half)
+	rest = slices.DeleteFunc(slices.Clone(rest), func(row grantRow) bool {
+		return slices.ContainsFunc(turn, func(taken grantRow) bool { return taken.Tenant == row.Tenant && taken.ID == row.ID })
+	})
+	taken = slices.Concat(due[:half], rest[:n-half-len(turn)], turn)
+	if len(turn) > 0 {
+		after = turn[len(turn)-1].Tenant
 	}
-	return []grantRow{row}
+	return taken, after
 }
 
-// dueGrants returns the grants that are due, the longest due first.
-func (s *Store) dueGrants(tenant string, now time.Time) []grantRow {
+// inTurn returns the first grant of each tenant, at most n, beginning with the
+// tenant after the given one.
+func inTurn(due []grantRow, after string, n int) []grantRow {
+	first := map[string]grantRow{}
+	for _, row := range slices.Backward(due) {
+		first[row.Tenant] = row
+	}
+	tenants := slices.Sorted(maps.Keys(first))
+	begin, found := slices.BinarySearch(tenants, after)
+	if found {
+		begin++
+	}
+	var turn []grantRow
+	for _, tenant := range append(slices.Clone(tenants[begin:]), tenants[:begin]...) {
+		if len(turn) < n {
+			turn = append(turn, first[tenant])
+		}
+	}
+	return turn
+}
+
+// dueGrants returns the platform's grants that are due: those that may have
+// been sent first, then the longest due.
+func (s *Store) dueGrants(platform string, now time.Time) []grantRow {
 	var due []grantRow
 	for _, row := range s.grants {
-		at, ok := row.dueAt()
-		if ok && passed(at, now) && (tenant == "" || tenant == row.Tenant) {
+		if at, ok := row.dueAt(); ok && row.Platform == platform && passed(at, now) {
 			due = append(due, row)
 		}
 	}
 	slices.SortFunc(due, func(a, b grantRow) int {
+		if a.Lost() != b.Lost() {
+			if a.Lost() {
+				return -1
+			}
+			return 1
+		}
 		x, _ := a.dueAt()
 		y, _ := b.dueAt()
-		return cmp.Or(x.Compare(y), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Tenant, b.Tenant))
+		return cmp.Or(x.Compare(y), cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.ID, b.ID))
 	})
 	return due
+}
+
+// RenewClaims implements [connect.GrantStore].
+func (s *Store) RenewClaims(ctx context.Context, attempt string, grants []connect.GrantKey, lease time.Duration) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	now := s.now()
+	for _, key := range grants {
+		if row, ok := s.held(key, attempt, now); ok {
+			row.LeaseUntil = now.Add(lease)
+			s.keepGrant(row)
+		}
+	}
+	return nil
+}
+
+// held returns a grant that attempt holds now.
+func (s *Store) held(key connect.GrantKey, attempt string, now time.Time) (grantRow, bool) {
+	row, ok := s.findGrant(key)
+	return row, ok && row.HeldBy(attempt) && !passed(row.LeaseUntil, now)
 }
 
 // MarkSent implements [connect.GrantStore]. A lease that has run out holds
@@ -113,12 +184,12 @@ func (s *Store) MarkSent(ctx context.Context, attempt string, grants []connect.G
 	now := s.now()
 	var held []connect.GrantKey
 	for _, key := range grants {
-		row, ok := s.findGrant(key)
-		if !ok || !row.HeldBy(attempt) || passed(row.LeaseUntil, now) {
+		row, ok := s.held(key, attempt, now)
+		if !ok {
 			continue
 		}
-		row.Status = connect.GrantSent
-		s.grants[rowKey{row.Tenant, row.ID}] = row
+		row.Present(now)
+		s.keepGrant(row)
 		held = append(held, key)
 	}
 	return held, nil
@@ -135,36 +206,17 @@ func (s *Store) SettleGrant(ctx context.Context, st connect.Settlement) (connect
 	if !ok {
 		return connect.Grant{}, connect.ErrNotFound
 	}
-	late := row.Status == connect.GrantUncertain
-	if row.Generation != st.Generation || !late && !row.HeldBy(st.Attempt) {
+	if !row.Accepts(st) {
 		return connect.Grant{}, connect.ErrStale
 	}
 	if err := s.settleAccounts(st); err != nil {
 		return connect.Grant{}, err
 	}
-	now := s.now()
-	row.Status = st.Status
-	row.Reason = st.Reason
-	row.DueAt = cloneTime(st.DueAt)
-	row.UpdatedAt = now
-	row.setTokens(st)
-	row.Free()
-	s.grants[rowKey{st.Tenant, st.ID}] = row
+	row.Settle(st)
+	row.Grant = cloneGrant(row.Grant) // what the caller passed stays the caller's
+	row.UpdatedAt = s.now()
+	s.keepGrant(row)
 	return cloneGrant(row.Grant), nil
-}
-
-// setTokens replaces or wipes the tokens, as st says.
-func (r *grantRow) setTokens(st connect.Settlement) {
-	if t := st.Tokens; t != nil {
-		r.Generation++
-		r.Sealed = slices.Clone(t.Sealed)
-		r.Scopes = slices.Clone(t.Scopes)
-		r.AccessExpiry = cloneTime(t.AccessExpiry)
-		r.RefreshExpiry = cloneTime(t.RefreshExpiry)
-	}
-	if st.Wipe {
-		r.Sealed = nil
-	}
 }
 
 // settleAccounts gives the grant's live accounts the status of st, and writes
@@ -176,7 +228,7 @@ func (s *Store) settleAccounts(st connect.Settlement) error {
 	var changed []connect.Account
 	var events []connect.Event
 	for _, a := range s.liveAccounts(st.Tenant, st.ID) {
-		if a.Status == st.AccountStatus {
+		if a.Status == st.AccountStatus || a.OwnToken && st.AccountStatus == connect.AccountTokenExpired {
 			continue
 		}
 		a.Status = st.AccountStatus

@@ -34,6 +34,7 @@ type Store struct {
 	grantIDs   map[connect.GrantKey]string // by key, without id
 	subjects   map[string]subjectClaim
 	clients    map[clientKey]connect.ClientRecord
+	ended      map[string]bool  // tenants
 	events     []*eventRow      // in the order in which they were written
 	eventIDs   map[string]bool  // of all events
 	sequences  map[rowKey]int64 // of the newest event, by account
@@ -57,6 +58,7 @@ func New(opts *Options) *Store {
 		grantIDs:   map[connect.GrantKey]string{},
 		subjects:   map[string]subjectClaim{},
 		clients:    map[clientKey]connect.ClientRecord{},
+		ended:      map[string]bool{},
 		eventIDs:   map[string]bool{},
 		sequences:  map[rowKey]int64{},
 	}

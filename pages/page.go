@@ -77,6 +77,7 @@ type Account struct {
 	AvatarURL    string
 	Status       string     // one of the account statuses of the HTTP surface; empty is active
 	Method       MethodType // how it reconnects; empty offers no reconnect link
+	MethodID     string     // where the platform has several methods; else empty
 }
 
 // Hop stands between another site's link and the platform, so that nobody is

@@ -251,7 +251,7 @@ func TestConnectLinks(t *testing.T) {
 	}
 	query := "return_url=https%3A%2F%2Fapp.example.com%2F%3Fa%3Db%26c"
 	want := []string{
-		"/connect/start/x?account_id=a%2F1", "/connect/ui/accounts/a%2F1/disconnect", "/connect/ui/accounts/2/disconnect",
+		"/connect/start/x?account_id=a%2F1&" + query, "/connect/ui/accounts/a%2F1/disconnect", "/connect/ui/accounts/2/disconnect",
 		"/connect/start/x?" + query, "/connect/start/instagram?method=a+b&" + query, "/connect/ui/credentials/instagram?" + query, "/connect/ui/codes/instagram?" + query,
 	}
 	if !slices.Equal(got, want) {

@@ -66,8 +66,17 @@ func (p *Pages) methodHref(platform string, m Method, query url.Values) (string,
 	return p.startHref(platform, m.Type, values)
 }
 
-func (p *Pages) reconnectHref(a Account) (string, error) {
-	return p.startHref(a.Platform, a.Method, url.Values{"account_id": {a.ID}})
+// reconnectHref leads back to where the connect page itself leads.
+func (p *Pages) reconnectHref(a Account, query ...url.Values) (string, error) {
+	values := url.Values{"account_id": {a.ID}}
+	for _, q := range query {
+		for _, key := range []string{"return_url", "mode"} {
+			if q.Has(key) {
+				values[key] = q[key]
+			}
+		}
+	}
+	return p.methodHref(a.Platform, Method{ID: a.MethodID, Type: a.Method}, values)
 }
 
 func (p *Pages) startHref(platform string, method MethodType, values url.Values) (string, error) {

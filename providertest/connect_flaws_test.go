@@ -209,7 +209,8 @@ func connectFlaws() []flaw {
 		{
 			broken:   "no candidate",
 			provider: connected(func(tokens *connect.Tokens) { tokens.Self = nil }),
-			findings: is(check, "the grant is no candidate itself, and the provider is no Lister"),
+			findings: append(is(check, "the grant is no candidate itself, and the provider is no Lister"),
+				is("oauth/grant/identify", "whose tokens are differs from what was connected by them")...),
 		},
 		{
 			broken: "nobody without an error",
@@ -380,7 +381,8 @@ func loginFlaws() []flaw {
 				}
 				return tokens, err
 			}),
-			findings: is(check, "the grant is no candidate itself, and the provider is no Lister"),
+			findings: append(is(check, "the grant is no candidate itself, and the provider is no Lister"),
+				is("app_password/grant/identify", "whose tokens are differs from what was connected by them")...),
 		},
 	}
 }

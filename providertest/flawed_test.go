@@ -24,6 +24,7 @@ type flawedX struct {
 	begin    func(context.Context, connect.Env, connect.AuthRequest) (connect.Authorization, error)
 	exchange func(context.Context, connect.Env, connect.AuthResponse) (*connect.Tokens, error)
 	refresh  func(context.Context, connect.Env, *connect.Tokens) (*connect.Tokens, error)
+	identify func(context.Context, connect.Env, *connect.Tokens) (*connect.Tokens, error)
 	revoke   func(context.Context, connect.Env, *connect.Tokens) error
 	classify func(int, http.Header, []byte) (connect.ErrorClass, bool)
 }
@@ -54,6 +55,13 @@ func (f *flawedX) Refresh(ctx context.Context, env connect.Env, tokens *connect.
 		return f.refresh(ctx, env, tokens)
 	}
 	return f.Provider.Refresh(ctx, env, tokens)
+}
+
+func (f *flawedX) Identify(ctx context.Context, env connect.Env, tokens *connect.Tokens) (*connect.Tokens, error) {
+	if f.identify != nil {
+		return f.identify(ctx, env, tokens)
+	}
+	return f.Provider.Identify(ctx, env, tokens)
 }
 
 func (f *flawedX) Revoke(ctx context.Context, env connect.Env, tokens *connect.Tokens) error {
@@ -211,6 +219,25 @@ func refreshed(change func(fresh *connect.Tokens)) *flawedX {
 			change(fresh)
 		}
 		return fresh, err
+	})
+}
+
+// identifying changes the answer to whose tokens are.
+func identifying(change func(env connect.Env, tokens, said *connect.Tokens, err error) (*connect.Tokens, error)) *flawedX {
+	p := newX()
+	return &flawedX{Provider: p, identify: func(ctx context.Context, env connect.Env, tokens *connect.Tokens) (*connect.Tokens, error) {
+		said, err := p.Identify(ctx, env, tokens)
+		return change(env, tokens, said, err)
+	}}
+}
+
+// identified changes what is said of tokens.
+func identified(change func(tokens, said *connect.Tokens)) *flawedX {
+	return identifying(func(_ connect.Env, tokens, said *connect.Tokens, err error) (*connect.Tokens, error) {
+		if err == nil {
+			change(tokens, said)
+		}
+		return said, err
 	})
 }
 

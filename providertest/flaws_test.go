@@ -27,7 +27,7 @@ func (f flaw) config(t *testing.T) Config {
 // flaws returns at least one flaw for each check and for each sentence.
 func flaws() []flaw {
 	return slices.Concat(configFlaws(), descriptionFlaws(), beginFlaws(), refusedFlaws(), connectFlaws(), loginFlaws(),
-		listFlaws(), refreshFlaws(), revokeFlaws(), signFlaws(), classifyFlaws(), transportFlaws(), rubbishFlaws())
+		listFlaws(), refreshFlaws(), identifyFlaws(), revokeFlaws(), signFlaws(), classifyFlaws(), transportFlaws(), rubbishFlaws())
 }
 
 // is says one sentence in one check.

@@ -308,7 +308,8 @@ func signFlaws() []flaw {
 				}
 				return tokens, err
 			}},
-			findings: is(check, "the base URL of the API: %v"),
+			findings: append(is(check, "the base URL of the API: %v"),
+				is("oauth/grant/identify", "where the API of tokens is differs from where it was when they were connected")...),
 		},
 		{
 			broken: "nothing can be signed",

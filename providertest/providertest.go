@@ -151,6 +151,9 @@ func (s *suite) run(t tester) {
 		if p, ok := s.Provider.(connect.Lister); ok {
 			t.Run("list", func(t tester) { s.list(t, p) })
 		}
+		if p, ok := s.Provider.(connect.Identifier); ok {
+			t.Run("identify", func(t tester) { s.identify(t, p) })
+		}
 		if p, ok := s.Provider.(connect.Refresher); ok {
 			t.Run("refresh", func(t tester) { s.refresh(t, p) })
 		}

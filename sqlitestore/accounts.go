@@ -116,6 +116,7 @@ func (s *Store) ListAccounts(ctx context.Context, tenant string, filter connect.
 		{"kind", filter.Kind},
 		{"platform_id", filter.PlatformID},
 		{"grant_id", filter.GrantID},
+		{"connected_by", filter.ConnectedBy},
 		{"status", string(filter.Status)},
 	} {
 		if f.value != "" {

@@ -8,41 +8,45 @@ import (
 	"github.com/seed944197df/connect"
 )
 
-// ClaimGrants implements [connect.GrantStore]. Of the grants that are due, the
-// longest due come first; a tenant without an id narrows them to that tenant.
-func (s *Store) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]connect.ClaimedGrant, error) {
-	var claimed []connect.ClaimedGrant
+// ClaimGrant implements [connect.GrantStore].
+func (s *Store) ClaimGrant(ctx context.Context, key connect.GrantKey, attempt string, lease time.Duration) (connect.ClaimedGrant, error) {
+	var claimed connect.ClaimedGrant
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		now := s.clock()
-		rows, err := askedFor(ctx, tx, claim, now.UnixMicro())
+		row, err := findGrant(ctx, tx, key)
 		if err != nil {
 			return err
 		}
-		for _, row := range rows {
-			row.Claim(claim.Attempt, now.Add(claim.Lease.Truncate(time.Microsecond)))
-			if err := putGrant(ctx, tx, row); err != nil {
-				return err
-			}
-			claimed = append(claimed, connect.ClaimedGrant{Grant: row.Grant, Prior: row.Prior})
+		now := s.clock()
+		if !row.Claimable(now) {
+			return connect.ErrConflict
 		}
-		return nil
+		claimed, err = claimRow(ctx, tx, row, attempt, now, lease)
+		return err
 	})
 	if err != nil {
-		return nil, err
+		return connect.ClaimedGrant{}, err
 	}
 	return claimed, nil
 }
 
-// askedFor returns the grants that claim asks for and may have.
-func askedFor(ctx context.Context, tx *sql.Tx, claim connect.GrantClaim, now int64) ([]grantRow, error) {
-	const query = "SELECT " + grantColumns + " FROM grants WHERE "
-	if claim.ID != "" {
-		const claimable = `tenant = ? AND id = ? AND
-			(status IN ('active', 'uncertain', 'revoking') OR status IN ('claimed', 'sent') AND lease_until <= ?)`
-		return all(ctx, tx, scanGrant, query+claimable, claim.Tenant, claim.ID, now)
-	}
-	const due = "wake_at <= ? AND (? = '' OR tenant = ?) ORDER BY wake_at, id LIMIT ?"
-	return all(ctx, tx, scanGrant, query+due, now, claim.Tenant, claim.Tenant, max(claim.N, 0))
+// claimRow gives the grant to attempt. That it may be claimed is known.
+func claimRow(ctx context.Context, tx *sql.Tx, row grantRow, attempt string, now time.Time, lease time.Duration) (connect.ClaimedGrant, error) {
+	// A lease that is over at once would have one answer name a grant twice.
+	row.Claim(attempt, now.Add(max(lease.Truncate(time.Microsecond), time.Microsecond)))
+	return connect.ClaimedGrant{Grant: row.Grant, Prior: row.Prior, Now: now}, putGrant(ctx, tx, row)
+}
+
+// RenewClaims implements [connect.GrantStore].
+func (s *Store) RenewClaims(ctx context.Context, attempt string, grants []connect.GrantKey, lease time.Duration) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		now := s.clock()
+		for _, key := range grants {
+			if _, err := updateHeld(ctx, tx, key, attempt, now, "lease_until = ?", now.Add(lease).UnixMicro()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // MarkSent implements [connect.GrantStore]. A lease that has run out holds
@@ -50,9 +54,10 @@ func askedFor(ctx context.Context, tx *sql.Tx, claim connect.GrantClaim, now int
 func (s *Store) MarkSent(ctx context.Context, attempt string, grants []connect.GrantKey) ([]connect.GrantKey, error) {
 	var held []connect.GrantKey
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		now := s.clock().UnixMicro()
+		now := s.clock()
 		for _, key := range grants {
-			marked, err := markSent(ctx, tx, attempt, key, now)
+			const sent = "status = 'sent', presented = presented + 1, sent_at = coalesce(sent_at, ?)"
+			marked, err := updateHeld(ctx, tx, key, attempt, now, sent, now.UnixMicro())
 			if err != nil {
 				return err
 			}
@@ -68,12 +73,14 @@ func (s *Store) MarkSent(ctx context.Context, attempt string, grants []connect.G
 	return held, nil
 }
 
-// markSent reports whether attempt holds the grant, and marks it if so.
-func markSent(ctx context.Context, tx *sql.Tx, attempt string, key connect.GrantKey, now int64) (bool, error) {
+// updateHeld changes a grant, as set says with its value, where attempt holds
+// it now, and reports whether it does.
+func updateHeld(ctx context.Context, tx *sql.Tx, key connect.GrantKey, attempt string, now time.Time, set string, value int64) (bool, error) {
 	where, args := grantCondition(key)
-	query := "UPDATE grants SET status = 'sent' WHERE " + where + //nolint:gosec // where is one of two constants
+	query := "UPDATE grants SET " + set + " WHERE " + where + //nolint:gosec // both are constants
 		" AND attempt = ? AND attempt <> '' AND status IN ('claimed', 'sent') AND lease_until > ?"
-	result, err := tx.ExecContext(ctx, query, append(args, attempt, now)...)
+	args = append(append([]any{value}, args...), attempt, now.UnixMicro())
+	result, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return false, err
 	}
@@ -91,11 +98,10 @@ func (s *Store) SettleGrant(ctx context.Context, st connect.Settlement) (connect
 		if err != nil {
 			return err
 		}
-		late := row.Status == connect.GrantUncertain
-		if row.Generation != st.Generation || !late && !row.HeldBy(st.Attempt) {
+		if !row.Accepts(st) {
 			return connect.ErrStale
 		}
-		row.settle(st)
+		row.Settle(st)
 		row.UpdatedAt = s.clock()
 		if err := putGrant(ctx, tx, row); err != nil {
 			return err
@@ -112,20 +118,6 @@ func (s *Store) SettleGrant(ctx context.Context, st connect.Settlement) (connect
 	return settled.Grant, nil
 }
 
-// settle makes the grant what st says.
-func (r *grantRow) settle(st connect.Settlement) {
-	r.Status, r.Reason, r.DueAt = st.Status, st.Reason, st.DueAt
-	if t := st.Tokens; t != nil {
-		r.Generation++
-		r.Sealed, r.Scopes = t.Sealed, t.Scopes
-		r.AccessExpiry, r.RefreshExpiry = t.AccessExpiry, t.RefreshExpiry
-	}
-	if st.Wipe {
-		r.Sealed = nil
-	}
-	r.Free()
-}
-
 // settleAccounts gives the grant's live accounts the status of st, and writes
 // the events of those whose status this changes.
 func (s *Store) settleAccounts(ctx context.Context, tx *sql.Tx, st connect.Settlement) error {
@@ -139,6 +131,9 @@ func (s *Store) settleAccounts(ctx context.Context, tx *sql.Tx, st connect.Settl
 		return err
 	}
 	for _, a := range accounts {
+		if a.OwnToken && st.AccountStatus == connect.AccountTokenExpired {
+			continue
+		}
 		a.Status = st.AccountStatus
 		a.Version++
 		a.UpdatedAt = s.clock()

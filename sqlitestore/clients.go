@@ -53,6 +53,9 @@ func (s *Store) PutClient(ctx context.Context, client connect.ClientRecord) erro
 		client.CreatedAt.UnixMicro(), client.UpdatedAt.UnixMicro(), data,
 	}
 	return s.write(ctx, func(tx *sql.Tx) error {
+		if err := checkTenant(ctx, tx, client.Tenant); err != nil {
+			return err
+		}
 		if client.Version == 1 {
 			return staleIfTaken(insert(ctx, tx, "clients", clientColumns, values))
 		}

@@ -17,6 +17,11 @@ func (s *Store) CommitFlow(ctx context.Context, commit connect.Commit) (connect.
 		if stored, err = movable(ctx, tx, commit.From, commit.Flow); err != nil {
 			return err
 		}
+		if commit.Grant != nil || len(commit.Accounts) > 0 {
+			if err := checkTenant(ctx, tx, commit.Flow.Tenant); err != nil {
+				return err
+			}
+		}
 		if err := s.checkSubjects(ctx, tx, commit); err != nil {
 			return err
 		}
@@ -67,6 +72,9 @@ func putCommit(ctx context.Context, tx *sql.Tx, commit connect.Commit) (connect.
 		}
 	}
 	for _, a := range commit.Accounts {
+		if err := checkGrant(ctx, tx, a, commit.Grant); err != nil {
+			return connect.Flow{}, err
+		}
 		if err := commitAccount(ctx, tx, a); err != nil {
 			return connect.Flow{}, err
 		}
@@ -96,6 +104,19 @@ func commitGrant(ctx context.Context, tx *sql.Tx, g connect.Grant) error {
 	default:
 		return putGrant(ctx, tx, row)
 	}
+}
+
+// checkGrant returns [connect.ErrStale] unless the account's grant is the
+// commit's own, or lives.
+func checkGrant(ctx context.Context, tx *sql.Tx, a connect.Account, brought *connect.Grant) error {
+	if brought != nil && brought.Tenant == a.Tenant && brought.ID == a.GrantID {
+		return nil
+	}
+	row, err := grantOf(ctx, tx, a)
+	if err == nil && (row.ID == "" || row.Over()) {
+		err = connect.ErrStale
+	}
+	return err
 }
 
 // commitAccount stores a as the successor of the stored account, or as the

@@ -55,7 +55,7 @@ func sourceName(path string) (string, error) {
 	}
 	location := url.URL{Path: slashed}
 	return "file://" + location.EscapedPath() + "?_pragma=busy_timeout(5000)" +
-		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)", nil
+		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)", nil
 }
 
 // explain adds the way out to errors of SQLite that a file causes.

@@ -70,6 +70,9 @@ func (s *Store) CreateFlow(ctx context.Context, flow connect.Flow, caps connect.
 		return failed(err)
 	}
 	return s.write(ctx, func(tx *sql.Tx) error {
+		if err := checkTenant(ctx, tx, flow.Tenant); err != nil {
+			return err
+		}
 		if err := s.checkCaps(ctx, tx, flow, caps); err != nil {
 			return err
 		}
@@ -230,4 +233,28 @@ func (s *Store) ClaimOverdueFlows(ctx context.Context, n int, lease time.Duratio
 		return nil, err
 	}
 	return overdue, nil
+}
+
+// HastenFlows implements [connect.FlowStore]. It counts as a move: a move under
+// way would otherwise bring the former ExpiresAt back.
+func (s *Store) HastenFlows(ctx context.Context, tenant, user string) (int, error) {
+	where, args := "tenant = ? AND "+isOpen, []any{tenant}
+	if user != "" {
+		where, args = where+" AND user = ?", append(args, user)
+	}
+	var n int
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, "SELECT count(*) FROM flows WHERE "+where, args...).Scan(&n)
+		if err != nil {
+			return err
+		}
+		now := s.clock().UnixMicro()
+		query := "UPDATE flows SET expires_at = ?, version = version + 1 WHERE expires_at > ? AND " + where //nolint:gosec // where is made of constants
+		_, err = tx.ExecContext(ctx, query, append([]any{now, now}, args...)...)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }

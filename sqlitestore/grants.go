@@ -10,7 +10,8 @@ import (
 )
 
 const grantColumns = `tenant, id, platform, client_id, subject, subject_key, status, prior, generation,
-	access_expiry, refresh_expiry, due_at, attempt, lease_until, created_at, updated_at, data`
+	access_expiry, refresh_expiry, due_at, attempt, lease_until, sent_at, presented, failures, refused_at,
+	created_at, updated_at, data`
 
 // grantRow is a grant with what its claims leave behind.
 type grantRow struct{ grantclaim.Row }
@@ -30,6 +31,7 @@ func (r *grantRow) values() ([]any, error) {
 	return []any{
 		r.Tenant, r.ID, r.Platform, r.ClientID, r.Subject, r.SubjectKey, r.Status, r.Prior, r.Generation,
 		nullable(r.AccessExpiry), nullable(r.RefreshExpiry), nullable(r.DueAt), r.Attempt, r.LeaseUntil.UnixMicro(),
+		nullable(r.SentAt), r.Presented, r.Failures, nullable(r.RefusedAt),
 		r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro(), data,
 	}, err
 }
@@ -37,11 +39,12 @@ func (r *grantRow) values() ([]any, error) {
 // scanGrant is the reverse of values.
 func scanGrant(row scanner) (grantRow, error) {
 	var r grantRow
-	var access, refresh, due sql.Null[int64]
+	var access, refresh, due, sent, refused sql.Null[int64]
 	var lease, created, updated int64
 	var text string
 	err := row.Scan(&r.Tenant, &r.ID, &r.Platform, &r.ClientID, &r.Subject, &r.SubjectKey, &r.Status, &r.Prior, &r.Generation,
-		&access, &refresh, &due, &r.Attempt, &lease, &created, &updated, &text)
+		&access, &refresh, &due, &r.Attempt, &lease, &sent, &r.Presented, &r.Failures, &refused,
+		&created, &updated, &text)
 	if err != nil {
 		return grantRow{}, err
 	}
@@ -52,6 +55,7 @@ func scanGrant(row scanner) (grantRow, error) {
 	r.Client, r.Method, r.Reason = data.Client, data.Method, data.Reason
 	r.Sealed, r.Scopes = data.Sealed, data.Scopes
 	r.AccessExpiry, r.RefreshExpiry, r.DueAt = optional(access), optional(refresh), optional(due)
+	r.SentAt, r.RefusedAt = optional(sent), optional(refused)
 	r.LeaseUntil, r.CreatedAt, r.UpdatedAt = moment(lease), moment(created), moment(updated)
 	return r, nil
 }

@@ -44,7 +44,6 @@ func reaches(ctx context.Context, s *sqlitestore.Store, tenant string) []reach {
 	flow, grant, account, page := commit.Flow, *commit.Grant, commit.Accounts[0], connect.Page{Limit: 1}
 	account.Version++
 	grantKey := connect.GrantKey{Tenant: tenant, ID: grant.ID}
-	claim := connect.GrantClaim{Tenant: tenant, ID: grant.ID, Attempt: "1", Lease: time.Hour}
 	settled := connect.Settlement{Tenant: tenant, ID: grant.ID, Attempt: "1", Generation: 1, Status: connect.GrantActive}
 	return []reach{
 		{"ReadFlow", func() error { return only(s.ReadFlow(ctx, connect.FlowKey{Tenant: tenant, ID: flow.ID})) }},
@@ -60,7 +59,8 @@ func reaches(ctx context.Context, s *sqlitestore.Store, tenant string) []reach {
 		}},
 		{"ReadGrant", func() error { return only(s.ReadGrant(ctx, grantKey)) }},
 		{"ReadGrant by key", func() error { return only(s.ReadGrant(ctx, grant.Key())) }},
-		{"ClaimGrants", func() error { return found(s.ClaimGrants(ctx, claim)) }},
+		{"ClaimGrant", func() error { return only(s.ClaimGrant(ctx, grantKey, "1", time.Hour)) }},
+		{"ClaimGrant by key", func() error { return only(s.ClaimGrant(ctx, grant.Key(), "1", time.Hour)) }},
 		{"SettleGrant", func() error { return only(s.SettleGrant(ctx, settled)) }},
 		{"ReleaseAccount", func() error { return only(s.ReleaseAccount(ctx, tenant, account.ID, nil)) }},
 		{"ReadClient", func() error { return only(s.ReadClient(ctx, tenant, client.Platform, client.Name)) }},

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"maps"
 	"strconv"
 	"time"
 
@@ -12,37 +11,32 @@ func claimTests() []test {
 	return []test{
 		{"ReadGrant finds by id and by key", grantRead},
 		{"ReadGrant returns ErrNotFound", grantNotFound},
-		{"a claim returns the grant as it is now and its prior status", claimOne},
+		{"ClaimGrant finds by id and by key", claimByKey},
+		{"ClaimGrant of an unknown grant is ErrNotFound", claimUnknown},
+		{"a claim returns the grant as it is now, its prior status and the clock", claimOne},
 		{"an active, uncertain or revoking grant may be claimed, a dead one not", claimStatuses},
 		{"a held grant is not given away before its lease has run out", claimHeld},
 		{"a claim of one grant does not wait until it is due", claimNotDue},
-		{"a claim of many gets what is due, at most N", claimDue},
-		{"what is due longest comes first", claimLongestDue},
-		{"a claim of many for one tenant gets that tenant's only", claimDueOfTenant},
 		{"a prior of sent, uncertain or revoking survives a lost claim", claimKeepsPrior},
-		{"of concurrent claims for one grant one gets it", claimRace},
-		{"of concurrent claims for many no grant goes out twice", claimManyRace},
-		{"MarkSent finds by id and by key", sentByKey},
-		{"MarkSent returns only what the attempt holds", sentHolders},
-		{"a lease that has run out holds nothing", sentTooLate},
-		{"an empty attempt holds nothing", sentByNobody},
+		{"of concurrent claims for one grant exactly one succeeds", claimRace},
 	}
 }
 
 // claim claims grant n, which must succeed, for a minute.
 func (s *state) claim(n int, attempt string) connect.ClaimedGrant {
 	s.Helper()
-	got := s.tryClaim(n, attempt)
-	if len(got) != 1 {
-		s.Fatalf("grant %d could not be claimed", n)
-	}
-	return got[0]
+	return must[connect.ClaimedGrant](s)(s.tryClaim(n, attempt))
 }
 
-func (s *state) tryClaim(n int, attempt string) []connect.ClaimedGrant {
+func (s *state) tryClaim(n int, attempt string) (connect.ClaimedGrant, error) {
+	return s.ClaimGrant(s.Context(), grantKeys(n)[0], attempt, time.Minute)
+}
+
+// notClaimed checks that grant n cannot be claimed.
+func (s *state) notClaimed(n int, want error) {
 	s.Helper()
-	claim := connect.GrantClaim{Tenant: tenant, ID: newGrant(n).ID, Attempt: attempt, Lease: time.Minute}
-	return must[[]connect.ClaimedGrant](s)(s.ClaimGrants(s.Context(), claim))
+	_, err := s.tryClaim(n, "attempt-9")
+	s.wantError(err, want)
 }
 
 // grantKeys returns the keys of grants, by id.
@@ -81,48 +75,69 @@ func grantNotFound(s *state) {
 	}
 }
 
+func claimByKey(s *state) {
+	s.commit(newCommit(1))
+	s.commit(newCommit(2))
+	for n, key := range map[int]connect.GrantKey{1: grantKeys(1)[0], 2: newGrant(2).Key()} {
+		got := must[connect.ClaimedGrant](s)(s.ClaimGrant(s.Context(), key, "attempt-1", time.Minute))
+		s.equal("claimed grant", got.ID, newGrant(n).ID)
+	}
+}
+
+func claimUnknown(s *state) {
+	s.commit(newCommit(1))
+	s.notClaimed(6, connect.ErrNotFound)
+	key := newGrant(1).Key()
+	key.Subject = "subject-9"
+	_, err := s.ClaimGrant(s.Context(), key, "attempt-1", time.Minute)
+	s.wantError(err, connect.ErrNotFound)
+}
+
 func claimOne(s *state) {
 	s.commit(newCommit(1))
+	s.advance(time.Second)
 	got := s.claim(1, "attempt-1")
-	want := newGrant(1)
+	s.claimedNow(got, newGrant(1))
+}
+
+// claimedNow checks what attempt-1 got when it claimed a grant, which was
+// active, for a minute.
+func (s *state) claimedNow(got connect.ClaimedGrant, want connect.Grant) {
+	s.Helper()
 	want.Status = connect.GrantClaimed
 	want.Attempt = "attempt-1"
-	want.LeaseUntil = got.LeaseUntil
+	want.LeaseUntil = s.now().Add(time.Minute)
 	want.UpdatedAt = got.UpdatedAt
-	s.equal("claimed grant", got, connect.ClaimedGrant{Grant: want, Prior: connect.GrantActive})
-	s.equal("stored grant", s.grant(1), want)
-	if d := got.LeaseUntil.Sub(s.now()); d != time.Minute {
-		s.Errorf("the lease runs for %v, want a minute", d)
-	}
+	s.equal("claimed grant", got, connect.ClaimedGrant{Grant: want, Prior: connect.GrantActive, Now: s.now()})
+	s.equal("stored grant", must[connect.Grant](s)(s.ReadGrant(s.Context(), connect.GrantKey{Tenant: want.Tenant, ID: want.ID})), want)
 }
 
 func claimStatuses(s *state) {
 	for i, status := range []connect.GrantStatus{connect.GrantActive, connect.GrantUncertain, connect.GrantRevoking} {
-		c := newCommit(i)
+		c := emptyCommit(i)
 		c.Grant.Status = status
 		s.commit(c)
 		s.equal("prior", s.claim(i, "attempt-1").Prior, status)
 	}
-	c := newCommit(5)
-	c.Grant.Status, c.Grant.DueAt = connect.GrantDead, in(-time.Hour)
+	c := emptyCommit(5)
+	c.Grant.Status = connect.GrantDead
 	s.commit(c)
-	s.equal("claims of a dead grant", s.tryClaim(5, "attempt-1"), []connect.ClaimedGrant(nil))
-	s.equal("claims of an unknown grant", s.tryClaim(6, "attempt-1"), []connect.ClaimedGrant(nil))
-	due := must[[]connect.ClaimedGrant](s)(s.ClaimGrants(s.Context(), connect.GrantClaim{N: 9, Attempt: "a", Lease: time.Minute}))
-	s.equal("a dead grant that was due", due, []connect.ClaimedGrant(nil))
+	s.notClaimed(5, connect.ErrConflict)
 }
 
 func claimHeld(s *state) {
 	s.commit(newCommit(1))
 	s.claim(1, "attempt-1")
 	s.advance(time.Minute - time.Second)
-	s.equal("claims of a held grant", s.tryClaim(1, "attempt-2"), []connect.ClaimedGrant(nil))
+	check := s.unchanged(tenant)
+	s.notClaimed(1, connect.ErrConflict)
+	check()
 	s.advance(time.Second)
 	got := s.claim(1, "attempt-2")
 	if got.Prior != connect.GrantClaimed || got.Attempt != "attempt-2" {
 		s.Errorf("prior %s, attempt %q", got.Prior, got.Attempt)
 	}
-	_, err := s.SettleGrant(s.Context(), settlement("attempt-1", 1))
+	_, err := s.SettleGrant(s.Context(), noTokens("attempt-1", 1))
 	s.wantError(err, connect.ErrStale)
 }
 
@@ -135,179 +150,36 @@ func claimNotDue(s *state) {
 	}
 }
 
-func claimDue(s *state) {
-	for i, due := range []*time.Time{nil, in(time.Hour), in(time.Minute), in(2 * time.Minute), in(3 * time.Minute), in(time.Hour)} {
-		c := newCommit(i)
-		c.Grant.DueAt = due
-		s.commit(c)
-	}
-	s.claim(5, "attempt-0") // its lease runs out in a minute
-	claim := connect.GrantClaim{N: 3, Attempt: "attempt-1", Lease: time.Hour}
-	claimDue := func() map[string]connect.GrantStatus {
-		got := map[string]connect.GrantStatus{}
-		for _, g := range must[[]connect.ClaimedGrant](s)(s.ClaimGrants(s.Context(), claim)) {
-			got[g.ID] = g.Prior
-		}
-		return got
-	}
-	s.equal("before the first is due", claimDue(), map[string]connect.GrantStatus{})
-	s.advance(3 * time.Minute)
-	first, second := claimDue(), claimDue()
-	if len(first) != 3 || len(second) != 1 {
-		s.Errorf("%d and %d grants were claimed, want 3 and the last 1", len(first), len(second))
-	}
-	maps.Copy(first, second)
-	s.equal("claimed grants", first, map[string]connect.GrantStatus{
-		"grant-2": connect.GrantActive,
-		"grant-3": connect.GrantActive,
-		"grant-4": connect.GrantActive,
-		"grant-5": connect.GrantClaimed,
-	})
-	claim.N = 0
-	s.advance(time.Hour)
-	s.equal("none of many", claimDue(), map[string]connect.GrantStatus{})
-}
-
-// claimMany returns the ids of the grants that claim gets.
-func (s *state) claimMany(claim connect.GrantClaim) []string {
-	s.Helper()
-	var ids []string
-	for _, g := range must[[]connect.ClaimedGrant](s)(s.ClaimGrants(s.Context(), claim)) {
-		ids = append(ids, g.ID)
-	}
-	return ids
-}
-
-func claimLongestDue(s *state) {
-	for i, due := range []*time.Time{in(3 * time.Minute), in(time.Minute), in(4 * time.Minute), in(2 * time.Minute)} {
-		c := newCommit(i)
-		c.Grant.DueAt = due
-		s.commit(c)
-	}
-	s.advance(time.Hour)
-	claim := connect.GrantClaim{N: 2, Attempt: "attempt-1", Lease: time.Minute}
-	s.equal("first claim", s.claimMany(claim), []string{"grant-1", "grant-3"})
-	s.equal("second claim", s.claimMany(claim), []string{"grant-0", "grant-2"})
-}
-
-func claimDueOfTenant(s *state) {
-	s.commit(newCommit(1))
-	c := newCommit(2)
-	c.Flow.Tenant, c.Grant.Tenant, c.Accounts[0].Tenant = "tenant-2", "tenant-2", "tenant-2"
-	s.commit(c)
-	s.advance(time.Hour)
-	claim := connect.GrantClaim{Tenant: "tenant-2", N: 9, Attempt: "attempt-1", Lease: time.Minute}
-	s.equal("grants of one tenant", s.claimMany(claim), []string{"grant-2"})
-	claim.Tenant = ""
-	s.equal("the rest", s.claimMany(claim), []string{"grant-1"})
-}
-
+// claimKeepsPrior loses claims of both kinds.
 func claimKeepsPrior(s *state) {
 	for i, status := range []connect.GrantStatus{connect.GrantSent, connect.GrantUncertain, connect.GrantRevoking} {
-		c := newCommit(i)
+		c := emptyCommit(i)
 		if status != connect.GrantSent {
 			c.Grant.Status = status
 		}
 		s.commit(c)
 		s.claim(i, "attempt-1")
 		if status == connect.GrantSent {
-			must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", grantKeys(i)))
+			s.markSent("attempt-1", i)
 		}
-		for _, attempt := range []string{"attempt-2", "attempt-3"} {
-			s.advance(time.Minute)
-			s.equal("prior", s.claim(i, attempt).Prior, status)
+		s.advance(time.Minute)
+		s.equal("prior of a claim", s.claim(i, "attempt-2").Prior, status)
+		s.advance(time.Minute)
+		for _, g := range s.claimDue(connect.DueClaim{N: 9, Attempt: "attempt-3", Lease: time.Minute}).Grants {
+			if g.ID == c.Grant.ID {
+				s.equal("prior of a claim of many", g.Prior, status)
+			}
 		}
+		s.advance(time.Minute)
+		s.equal("prior of the last claim", s.claim(i, "attempt-4").Prior, status)
 	}
 }
 
 func claimRace(s *state) {
 	s.commit(newCommit(1))
-	winners := 0
-	for _, r := range race(func(i int) raced[[]connect.ClaimedGrant] {
-		claim := connect.GrantClaim{Tenant: tenant, ID: "grant-1", Attempt: strconv.Itoa(i), Lease: time.Minute}
-		got, err := s.ClaimGrants(s.Context(), claim)
-		return raced[[]connect.ClaimedGrant]{got, err}
-	}) {
-		s.ok(r.err)
-		winners += len(r.value)
-	}
-	if winners != 1 {
-		s.Errorf("%d claims got the grant, want 1", winners)
-	}
-}
-
-func claimManyRace(s *state) {
-	const grants = 20
-	for i := range grants {
-		c := newCommit(i)
-		c.Grant.DueAt = in(0)
-		s.commit(c)
-	}
-	seen := map[string]int{}
-	for _, r := range race(func(i int) raced[[]connect.ClaimedGrant] {
-		got, err := s.ClaimGrants(s.Context(), connect.GrantClaim{N: 3, Attempt: strconv.Itoa(i), Lease: time.Minute})
-		return raced[[]connect.ClaimedGrant]{got, err}
-	}) {
-		s.ok(r.err)
-		for _, g := range r.value {
-			seen[g.ID]++
-		}
-	}
-	for id, n := range seen {
-		if n != 1 {
-			s.Errorf("%s was claimed %d times", id, n)
-		}
-	}
-	if len(seen) != grants {
-		s.Errorf("%d grants were claimed, want %d", len(seen), grants)
-	}
-}
-
-func sentByKey(s *state) {
-	s.commit(newCommit(1))
-	s.claim(1, "attempt-1")
-	for _, keys := range [][]connect.GrantKey{grantKeys(1), {newGrant(1).Key()}} {
-		got := must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", keys))
-		s.equal("marked grants", got, keys)
-	}
-}
-
-func sentHolders(s *state) {
-	for i := range 4 {
-		s.commit(newCommit(i))
-	}
-	s.claim(0, "attempt-1")
-	s.claim(1, "attempt-2")
-	s.claim(3, "attempt-1")
-	check := func(attempt string, want ...int) {
-		s.Helper()
-		keys := append(grantKeys(0, 1, 2, 3, 9), connect.GrantKey{Tenant: "tenant-2", ID: "grant-0"})
-		got := must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), attempt, keys))
-		s.equal("grants that "+attempt+" holds", got, grantKeys(want...))
-	}
-	check("attempt-3")
-	check("")
-	check("attempt-1", 0, 3)
-	check("attempt-1", 0, 3) // again: it still holds them
-	for i, want := range []connect.GrantStatus{connect.GrantSent, connect.GrantClaimed, connect.GrantActive, connect.GrantSent} {
-		s.equal("status", s.grant(i).Status, want)
-	}
-}
-
-func sentTooLate(s *state) {
-	s.commit(newCommit(1))
-	s.claim(1, "attempt-1")
-	s.advance(time.Minute)
-	got := must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", grantKeys(1)))
-	s.equal("grants after the lease", got, []connect.GrantKey(nil))
-	s.equal("status", s.grant(1).Status, connect.GrantClaimed)
-}
-
-func sentByNobody(s *state) {
-	s.commit(newCommit(1))
-	s.tryClaim(1, "") // whether it gets the grant or not
-	got := must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "", grantKeys(1)))
-	s.equal("grants that nobody holds", got, []connect.GrantKey(nil))
-	_, err := s.SettleGrant(s.Context(), settlement("", 1))
-	s.wantError(err, connect.ErrStale)
+	won, _ := winner(s, race(func(i int) raced[connect.ClaimedGrant] {
+		got, err := s.tryClaim(1, strconv.Itoa(i))
+		return raced[connect.ClaimedGrant]{got, err}
+	}), connect.ErrConflict)
+	s.equal("stored grant", s.grant(1), won.Grant)
 }

@@ -117,7 +117,7 @@ func commitTakesClaim(s *state) {
 	sent = must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", grantKeys(1)))
 	s.equal("grants that the former holder may send", sent, []connect.GrantKey(nil))
 	for _, generation := range []int64{1, 2} {
-		_, err := s.SettleGrant(s.Context(), settlement("attempt-1", generation))
+		_, err := s.SettleGrant(s.Context(), noTokens("attempt-1", generation))
 		s.wantError(err, connect.ErrStale)
 	}
 	s.equal("grant after a late answer", s.grant(1), got)

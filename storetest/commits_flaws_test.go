@@ -64,7 +64,7 @@ func commitFlaws() []flaw {
 					}
 					flow, err := s.sound.CommitFlow(ctx, c)
 					if holder != "" && err == nil {
-						_, _ = s.sound.ClaimGrants(ctx, connect.GrantClaim{Tenant: c.Grant.Tenant, ID: c.Grant.ID, Attempt: holder, Lease: time.Minute})
+						_, _ = s.sound.ClaimGrant(ctx, c.Grant.Key(), holder, time.Minute)
 					}
 					return flow, err
 				}

@@ -69,6 +69,8 @@ func scribbleGrant(g connect.Grant) {
 	scribbleTime(g.AccessExpiry)
 	scribbleTime(g.RefreshExpiry)
 	scribbleTime(g.DueAt)
+	scribbleTime(g.SentAt)
+	scribbleTime(g.RefusedAt)
 }
 
 func copyFlows(s *state) {
@@ -158,10 +160,17 @@ func copyGrants(s *state) {
 	claimed := s.claim(1, "attempt-1")
 	want := s.grant(1)
 	scribbleGrant(claimed.Grant)
-	s.equal("after ClaimGrants", s.grant(1), want)
+	s.equal("after ClaimGrant", s.grant(1), want)
+	s.markSent("attempt-1", 1)
+	s.advance(time.Hour)
+	for _, g := range s.claimDue(connect.DueClaim{N: 1, Attempt: "attempt-1", Lease: time.Hour}).Grants {
+		want = s.grant(1)
+		scribbleGrant(g.Grant)
+	}
+	s.equal("after ClaimDueGrants", s.grant(1), want)
 
 	st := settlement("attempt-1", 1)
-	st.AccountStatus = connect.AccountTokenExpired
+	st.AccountStatus, st.RefusedAt = connect.AccountReauthRequired, in(time.Hour)
 	st.Events = []connect.Event{newEvent(9, "")}
 	settled := s.settle(st)
 	want = s.grant(1)
@@ -170,6 +179,7 @@ func copyGrants(s *state) {
 	scribbleTime(st.Tokens.AccessExpiry)
 	scribbleTime(st.Tokens.RefreshExpiry)
 	scribbleTime(st.DueAt)
+	scribbleTime(st.RefusedAt)
 	scribble(st.Events[0].Data)
 	scribbleGrant(settled)
 	s.equal("after SettleGrant", s.grant(1), want)
@@ -221,7 +231,7 @@ func copyPassed(s *state) {
 	s.equal("keys", keys, grantKeys(9, 1))
 
 	st, events := settlement("attempt-1", 1), []connect.Event{newEvent(3, "")}
-	st.AccountStatus, st.Events = connect.AccountTokenExpired, events
+	st.AccountStatus, st.Events = connect.AccountReauthRequired, events
 	s.settle(st)
 	s.equal("tokens", st.Tokens, settlement("", 1).Tokens)
 	s.equal("events of a settlement", events, []connect.Event{newEvent(3, "")})

@@ -102,7 +102,7 @@ func eventTaken(s *state) {
 	next := newAccount(1)
 	next.Version = 2
 	st := settlement("attempt-1", 1)
-	st.AccountStatus, st.Events = connect.AccountTokenExpired, twins
+	st.AccountStatus, st.Events = connect.AccountReauthRequired, twins
 	check := s.unchanged(tenant)
 	_, released := s.ReleaseAccount(s.Context(), tenant, "account-1", twins)
 	_, settled := s.SettleGrant(s.Context(), st)

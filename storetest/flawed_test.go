@@ -22,12 +22,15 @@ type flawed struct {
 	moveFlow          func(context.Context, connect.FlowStatus, connect.Flow) (connect.Flow, error)
 	commitFlow        func(context.Context, connect.Commit) (connect.Flow, error)
 	claimOverdueFlows func(context.Context, int, time.Duration) ([]connect.Flow, error)
+	hastenFlows       func(ctx context.Context, tenant, user string) (int, error)
 	readAccount       func(context.Context, connect.AccountKey) (connect.Account, error)
 	listAccounts      func(context.Context, string, connect.AccountFilter, connect.Page) ([]connect.Account, string, error)
 	writeAccount      func(context.Context, connect.Account, []connect.Event) error
 	releaseAccount    func(ctx context.Context, tenant, id string, events []connect.Event) (connect.Released, error)
 	readGrant         func(context.Context, connect.GrantKey) (connect.Grant, error)
-	claimGrants       func(context.Context, connect.GrantClaim) ([]connect.ClaimedGrant, error)
+	claimGrant        func(ctx context.Context, key connect.GrantKey, attempt string, lease time.Duration) (connect.ClaimedGrant, error)
+	claimDueGrants    func(context.Context, connect.DueClaim) (connect.DueGrants, error)
+	renewClaims       func(context.Context, string, []connect.GrantKey, time.Duration) error
 	markSent          func(context.Context, string, []connect.GrantKey) ([]connect.GrantKey, error)
 	settleGrant       func(context.Context, connect.Settlement) (connect.Grant, error)
 	claimSubject      func(ctx context.Context, subjectKey, attempt string, lease time.Duration) error
@@ -37,6 +40,8 @@ type flawed struct {
 	listEvents        func(context.Context, string, connect.Page) ([]connect.Event, string, error)
 	claimEvents       func(context.Context, int, string, time.Duration) ([]connect.Event, error)
 	ackEvents         func(context.Context, string, []string) error
+	endTenant         func(context.Context, string) error
+	eraseTenant       func(context.Context, string) (bool, error)
 }
 
 var _ connect.Store = (*flawed)(nil)
@@ -47,12 +52,14 @@ func newFlawed(now func() time.Time) *flawed {
 	return &flawed{
 		sound: sound, now: now,
 		createFlow: sound.CreateFlow, readFlow: sound.ReadFlow, moveFlow: sound.MoveFlow, commitFlow: sound.CommitFlow,
-		claimOverdueFlows: sound.ClaimOverdueFlows,
-		readAccount:       sound.ReadAccount, listAccounts: sound.ListAccounts, writeAccount: sound.WriteAccount, releaseAccount: sound.ReleaseAccount,
-		readGrant: sound.ReadGrant, claimGrants: sound.ClaimGrants, markSent: sound.MarkSent, settleGrant: sound.SettleGrant,
+		claimOverdueFlows: sound.ClaimOverdueFlows, hastenFlows: sound.HastenFlows,
+		readAccount: sound.ReadAccount, listAccounts: sound.ListAccounts, writeAccount: sound.WriteAccount, releaseAccount: sound.ReleaseAccount,
+		readGrant: sound.ReadGrant, claimGrant: sound.ClaimGrant, claimDueGrants: sound.ClaimDueGrants,
+		renewClaims: sound.RenewClaims, markSent: sound.MarkSent, settleGrant: sound.SettleGrant,
 		claimSubject: sound.ClaimSubject, releaseSubject: sound.ReleaseSubject,
 		readClient: sound.ReadClient, putClient: sound.PutClient,
 		listEvents: sound.ListEvents, claimEvents: sound.ClaimEvents, ackEvents: sound.AckEvents,
+		endTenant: sound.EndTenant, eraseTenant: sound.EraseTenant,
 	}
 }
 
@@ -143,7 +150,7 @@ func (s *flawed) accounts(tenant string, filter connect.AccountFilter) []connect
 // settled ends the grant as settlement says, whatever state it is in.
 func (s *flawed) settled(ctx context.Context, settlement connect.Settlement) connect.Grant {
 	settlement.Attempt = "attempt of the store's own"
-	_, _ = s.sound.ClaimGrants(ctx, connect.GrantClaim{Tenant: settlement.Tenant, ID: settlement.ID, Attempt: settlement.Attempt, Lease: time.Minute})
+	_, _ = s.sound.ClaimGrant(ctx, connect.GrantKey{Tenant: settlement.Tenant, ID: settlement.ID}, settlement.Attempt, time.Minute)
 	grant, _ := s.sound.SettleGrant(ctx, settlement)
 	return grant
 }
@@ -177,6 +184,10 @@ func (s *flawed) ClaimOverdueFlows(ctx context.Context, n int, lease time.Durati
 	return s.claimOverdueFlows(ctx, n, lease)
 }
 
+func (s *flawed) HastenFlows(ctx context.Context, tenant, user string) (int, error) {
+	return s.hastenFlows(ctx, tenant, user)
+}
+
 func (s *flawed) ReadAccount(ctx context.Context, key connect.AccountKey) (connect.Account, error) {
 	return s.readAccount(ctx, key)
 }
@@ -197,8 +208,16 @@ func (s *flawed) ReadGrant(ctx context.Context, key connect.GrantKey) (connect.G
 	return s.readGrant(ctx, key)
 }
 
-func (s *flawed) ClaimGrants(ctx context.Context, claim connect.GrantClaim) ([]connect.ClaimedGrant, error) {
-	return s.claimGrants(ctx, claim)
+func (s *flawed) ClaimGrant(ctx context.Context, key connect.GrantKey, attempt string, lease time.Duration) (connect.ClaimedGrant, error) {
+	return s.claimGrant(ctx, key, attempt, lease)
+}
+
+func (s *flawed) ClaimDueGrants(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
+	return s.claimDueGrants(ctx, claim)
+}
+
+func (s *flawed) RenewClaims(ctx context.Context, attempt string, grants []connect.GrantKey, lease time.Duration) error {
+	return s.renewClaims(ctx, attempt, grants, lease)
 }
 
 func (s *flawed) MarkSent(ctx context.Context, attempt string, grants []connect.GrantKey) ([]connect.GrantKey, error) {
@@ -235,4 +254,12 @@ func (s *flawed) ClaimEvents(ctx context.Context, n int, attempt string, lease t
 
 func (s *flawed) AckEvents(ctx context.Context, attempt string, ids []string) error {
 	return s.ackEvents(ctx, attempt, ids)
+}
+
+func (s *flawed) EndTenant(ctx context.Context, tenant string) error {
+	return s.endTenant(ctx, tenant)
+}
+
+func (s *flawed) EraseTenant(ctx context.Context, tenant string) (bool, error) {
+	return s.eraseTenant(ctx, tenant)
 }

@@ -23,11 +23,16 @@ func flaws() []flaw {
 		{"lists", listFlaws()},
 		{"releases", releaseFlaws()},
 		{"claims", claimFlaws()},
+		{"due claims", dueFlaws()},
+		{"sent", sentFlaws()},
 		{"settlements", settleFlaws()},
+		{"late answers", lateFlaws()},
 		{"subjects", subjectFlaws()},
 		{"clients", clientFlaws()},
 		{"events", eventFlaws()},
 		{"tenants", tenantFlaws()},
+		{"ended tenants", endedFlaws()},
+		{"erased tenants", eraseFlaws()},
 		{"copies", copyFlaws()},
 	} {
 		for _, f := range group.flaws {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed944197df/connect"
@@ -19,6 +20,9 @@ func flowTests() []test {
 		{"ClaimOverdueFlows returns at most n, the longest overdue first", overdueBounded},
 		{"ClaimOverdueFlows returns no flow twice within the lease", overdueRace},
 		{"ClaimOverdueFlows returns a flow again after the lease", overdueAgain},
+		{"HastenFlows makes open flows overdue, of a tenant or of one user", hastened},
+		{"HastenFlows returns how many are open, overdue before or not", hastenCounts},
+		{"who read a flow before it was hastened cannot move it", hastenMoves},
 	}
 }
 
@@ -219,4 +223,62 @@ func overdueRace(s *state) {
 			s.Errorf("%s was returned %d times", id, n)
 		}
 	}
+}
+
+// hasten hastens flows, of which n must be open.
+func (s *state) hasten(tenant, user string, n int) {
+	s.Helper()
+	s.equal("open flows", must[int](s)(s.HastenFlows(s.Context(), tenant, user)), n)
+}
+
+func hastened(s *state) {
+	for i, change := range []func(f *connect.Flow){
+		func(*connect.Flow) {},
+		func(f *connect.Flow) { f.Status = connect.FlowPending },
+		func(f *connect.Flow) { f.Status = connect.FlowConnected },
+		func(f *connect.Flow) { f.User = "user-2" },
+		func(f *connect.Flow) { f.User = "" },
+		func(f *connect.Flow) { f.Tenant = "tenant-2" },
+	} {
+		s.create(like(i, change))
+	}
+	overdue := func() []string {
+		var ids []string
+		for _, f := range s.overdue(100) {
+			ids = append(ids, f.ID)
+			s.equal("hastened and stored flow", f, must[connect.Flow](s)(s.ReadFlow(s.Context(), connect.FlowKey{ID: f.ID})))
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	others := []func(){s.unchanged("tenant-2"), s.unchanged(tenant)}
+	s.hasten("tenant-3", "", 0)
+	s.hasten(tenant, "user-3", 0)
+	others[1]()
+	s.hasten(tenant, "user-1", 2)
+	s.equal("flows of one user", overdue(), []string{"flow-0", "flow-1"})
+	s.hasten(tenant, "", 4)
+	s.equal("the other flows of the tenant", overdue(), []string{"flow-3", "flow-4"})
+	others[0]()
+}
+
+func hastenCounts(s *state) {
+	s.create(newFlow(1))
+	s.create(like(2, func(f *connect.Flow) { f.ExpiresAt = epoch.Add(time.Minute) }))
+	s.advance(2 * time.Minute)
+	before := s.flow(2)
+	s.hasten(tenant, "user-1", 2)
+	s.hasten(tenant, "", 2)
+	s.equal("a flow that was overdue before", s.flow(2), before)
+}
+
+// hastenMoves: a move, which replaces the flow, must not give it its time back.
+func hastenMoves(s *state) {
+	s.create(newFlow(1))
+	read := s.flow(1)
+	s.hasten(tenant, "", 1)
+	read.Status = connect.FlowClaimed
+	_, err := s.MoveFlow(s.Context(), connect.FlowStarted, read)
+	s.wantError(err, connect.ErrConflict)
+	s.equal("overdue flows", s.overdue(1), []connect.Flow{s.flow(1)})
 }

@@ -98,5 +98,38 @@ func flowFlaws() []flaw {
 				}
 			},
 		},
+		{
+			"HastenFlows makes open flows overdue, of a tenant or of one user", "everybody's flows are hastened",
+			func(s *flawed) {
+				s.hastenFlows = func(ctx context.Context, tenant, _ string) (int, error) {
+					return s.sound.HastenFlows(ctx, tenant, "")
+				}
+			},
+		},
+		{
+			"HastenFlows returns how many are open, overdue before or not", "flows that are overdue are not counted",
+			func(s *flawed) {
+				s.hastenFlows = func(ctx context.Context, tenant, user string) (int, error) {
+					overdue, _ := s.sound.ClaimOverdueFlows(ctx, 1, 0)
+					n, err := s.sound.HastenFlows(ctx, tenant, user)
+					if n == 0 {
+						return n, err
+					}
+					return n - len(overdue), err
+				}
+			},
+		},
+		{
+			"who read a flow before it was hastened cannot move it", "being hastened is no move",
+			func(s *flawed) {
+				s.moveFlow = func(ctx context.Context, from connect.FlowStatus, next connect.Flow) (connect.Flow, error) {
+					stored := s.flow(next.ID)
+					if stored.ExpiresAt.Equal(s.now()) && stored.Version == next.Version+1 {
+						next.Version = stored.Version
+					}
+					return s.sound.MoveFlow(ctx, from, next)
+				}
+			},
+		},
 	}
 }

@@ -105,14 +105,15 @@ func listStable(s *state) {
 }
 
 func listFilters(s *state) {
-	c := newCommit(1)
-	c.Accounts, c.Events = nil, nil
+	s.commit(emptyCommit(2)) // the other grant
+	c := emptyCommit(1)
 	for i, change := range []func(a *connect.Account){
 		func(*connect.Account) {},
 		func(a *connect.Account) { a.Platform = "x" },
 		func(a *connect.Account) { a.Kind = "profile" },
 		func(a *connect.Account) { a.GrantID = "grant-2" },
 		func(a *connect.Account) { a.Status = connect.AccountSuspended },
+		func(a *connect.Account) { a.ConnectedBy = "user-2" },
 	} {
 		a := newAccount(i)
 		change(&a)
@@ -127,9 +128,10 @@ func listFilters(s *state) {
 		"kind":        {connect.AccountFilter{Kind: "profile"}, []string{"account-2"}},
 		"grant":       {connect.AccountFilter{GrantID: "grant-2"}, []string{"account-3"}},
 		"status":      {connect.AccountFilter{Status: connect.AccountSuspended}, []string{"account-4"}},
+		"user":        {connect.AccountFilter{ConnectedBy: "user-2"}, []string{"account-5"}},
 		"platform id": {connect.AccountFilter{PlatformID: "page-2"}, []string{"account-2"}},
 		"several": {
-			connect.AccountFilter{Platform: "facebook", Kind: "page", PlatformID: "page-0", GrantID: "grant-1", Status: connect.AccountActive},
+			connect.AccountFilter{Platform: "facebook", Kind: "page", PlatformID: "page-0", GrantID: "grant-1", ConnectedBy: "user-1", Status: connect.AccountActive},
 			[]string{"account-0"},
 		},
 		"none": {connect.AccountFilter{Platform: "x", Kind: "profile"}, nil},

@@ -18,6 +18,9 @@ func refusedCommitTests() []test {
 	for _, c := range staleCommits() {
 		tests = append(tests, test{"ErrStale changes nothing: " + c.name, func(s *state) { staleCommit(s, c.change) }})
 	}
+	for _, c := range staleJoins() {
+		tests = append(tests, test{"ErrStale changes nothing: account on " + c.name, func(s *state) { staleJoin(s, c.spoil) }})
+	}
 	return tests
 }
 
@@ -96,6 +99,47 @@ func staleCommit(s *state, change func(c *connect.Commit)) {
 	s.wantError(err, connect.ErrStale)
 	check()
 	must[connect.Flow](s)(s.CommitFlow(s.Context(), successor())) // unspoilt it is taken
+}
+
+// staleJoins are ways to spoil grant 1, which has account 1, for an account
+// that is to join it.
+func staleJoins() []struct {
+	name  string
+	spoil func(s *state, joining *connect.Account)
+} {
+	return []struct {
+		name  string
+		spoil func(s *state, joining *connect.Account)
+	}{
+		{"a grant that is not stored", func(_ *state, joining *connect.Account) { joining.GrantID = "grant-9" }},
+		{"a grant that is to be revoked", func(s *state, _ *connect.Account) { s.release("account-1") }},
+		{"a grant that is claimed for its revocation", func(s *state, _ *connect.Account) {
+			s.release("account-1")
+			s.claim(1, "attempt-1")
+		}},
+		{"a dead grant", func(s *state, _ *connect.Account) { s.kill() }},
+	}
+}
+
+// kill settles grant 1 as dead.
+func (s *state) kill() {
+	s.Helper()
+	s.claim(1, "attempt-1")
+	st := noTokens("attempt-1", 1)
+	st.Status, st.DueAt, st.Wipe = connect.GrantDead, nil, true
+	s.settle(st)
+}
+
+func staleJoin(s *state, spoil func(s *state, joining *connect.Account)) {
+	join := connect.Commit{From: connect.FlowStarted, Flow: newFlow(2), Accounts: []connect.Account{newAccount(2)}}
+	join.Flow.Status = connect.FlowConnected
+	s.connected(1)
+	s.create(newFlow(2))
+	spoil(s, &join.Accounts[0])
+	check := s.unchanged(tenant)
+	_, err := s.CommitFlow(s.Context(), join)
+	s.wantError(err, connect.ErrStale)
+	check()
 }
 
 func failingAccount(s *state) {

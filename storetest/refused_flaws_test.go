@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 
 	"github.com/seed944197df/connect"
 )
@@ -78,7 +79,43 @@ func refusedCommitFlaws() []flaw {
 				}
 			},
 		},
-	}, staleCommitFlaws()...)
+	}, slices.Concat(staleCommitFlaws(), staleJoinFlaws())...)
+}
+
+// staleJoinFlaws do not look at some state of the grant that accounts join, and
+// tell who joins it that all went well.
+func staleJoinFlaws() []flaw {
+	const sentence = "ErrStale changes nothing: account on "
+	joining := func(overlooked func(g connect.Grant) bool) func(s *flawed) {
+		return func(s *flawed) {
+			s.commitFlow = func(ctx context.Context, c connect.Commit) (connect.Flow, error) {
+				flow, err := s.sound.CommitFlow(ctx, c)
+				if errors.Is(err, connect.ErrStale) && c.Grant == nil &&
+					overlooked(s.grant(connect.GrantKey{Tenant: c.Flow.Tenant, ID: c.Accounts[0].GrantID})) {
+					return c.Flow, nil
+				}
+				return flow, err
+			}
+		}
+	}
+	return []flaw{
+		{
+			sentence + "a grant that is not stored", "an account needs no grant",
+			joining(func(g connect.Grant) bool { return g.ID == "" }),
+		},
+		{
+			sentence + "a grant that is to be revoked", "an account may join what is to be revoked",
+			joining(func(g connect.Grant) bool { return g.Status == connect.GrantRevoking }),
+		},
+		{
+			sentence + "a grant that is claimed for its revocation", "an account may join what is being revoked",
+			joining(func(g connect.Grant) bool { return g.Status == connect.GrantClaimed }),
+		},
+		{
+			sentence + "a dead grant", "an account may join what is dead",
+			joining(func(g connect.Grant) bool { return g.Status == connect.GrantDead }),
+		},
+	}
 }
 
 // staleCommitFlaws set right what makes a commit stale, so that it is written.

@@ -65,7 +65,7 @@ func releaseLast(s *state) {
 		s.Errorf("the grant is %s with the tokens %q; it must be revoking, and keep them until then", got.Grant.Status, got.Grant.Sealed)
 	}
 	s.equal("stored grant", s.grant(1), got.Grant)
-	due := must[[]connect.ClaimedGrant](s)(s.ClaimGrants(s.Context(), connect.GrantClaim{N: 5, Attempt: "attempt-1", Lease: time.Minute}))
+	due := s.claimDue(connect.DueClaim{N: 5, Attempt: "attempt-1", Lease: time.Minute}).Grants
 	if len(due) != 1 || due[0].Prior != connect.GrantRevoking {
 		s.Errorf("due are %v, want the revoking grant at once", due)
 	}
@@ -80,7 +80,7 @@ func releaseTakesClaim(s *state) {
 	if got.Grant.Status != connect.GrantRevoking || got.Grant.Attempt != "" {
 		s.Errorf("the grant is %s, held by %q", got.Grant.Status, got.Grant.Attempt)
 	}
-	_, err := s.SettleGrant(s.Context(), settlement("attempt-1", 1))
+	_, err := s.SettleGrant(s.Context(), noTokens("attempt-1", 1))
 	s.wantError(err, connect.ErrStale)
 	sent = must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", grantKeys(1)))
 	s.equal("grants that the former holder may send", sent, []connect.GrantKey(nil))
@@ -117,10 +117,10 @@ func releaseTwice(s *state) {
 }
 
 func releaseWithoutGrant(s *state) {
-	c := newCommit(1)
-	c.Grant = nil
-	c.Accounts[0].GrantID = ""
-	s.commit(c)
+	s.connected(1)
+	alone := newAccount(1)
+	alone.Version, alone.GrantID = 2, ""
+	s.ok(s.WriteAccount(s.Context(), alone, nil))
 	got := s.release("account-1")
 	s.equal("grant", got.Grant, connect.Grant{})
 	if got.Last || got.Account.Status != connect.AccountDisconnected {

@@ -53,7 +53,7 @@ func releaseFlaws() []flaw {
 					holder := s.grant(connect.GrantKey{Tenant: tenant, ID: account.GrantID}).Attempt
 					released, err := s.sound.ReleaseAccount(ctx, tenant, id, events)
 					if holder != "" && err == nil {
-						_, _ = s.sound.ClaimGrants(ctx, connect.GrantClaim{Tenant: tenant, ID: account.GrantID, Attempt: holder, Lease: time.Minute})
+						_, _ = s.sound.ClaimGrant(ctx, connect.GrantKey{Tenant: tenant, ID: account.GrantID}, holder, time.Minute)
 					}
 					return released, err
 				}

@@ -11,15 +11,15 @@ func settleTests() []test {
 		{"SettleGrant replaces the tokens and increments the generation", settleTokens},
 		{"without tokens both stay", settleKeeps},
 		{"Wipe removes the sealed tokens", settleWipes},
+		{"SentAt and Presented are kept for uncertain alone", settleForgetsSent},
+		{"an uncertain grant is presented as often as the settlement says", settlePresented},
+		{"a reason to rest, failures and a first refusal are kept", settleRests},
 		{"a settled claim is over", settleEnds},
 		{"another generation or attempt is ErrStale and changes nothing", settleStale},
-		{"a late answer counts while the grant is uncertain", settleLate},
-		{"a late answer of another generation is ErrStale", settleTooLate},
-		{"an answer after the lease counts while nobody else has the grant", settleAfterLease},
 		{"AccountStatus becomes the status of the live accounts", settleAccounts},
+		{"AccountTokenExpired spares accounts with a token of their own", settleOwnTokens},
 		{"no AccountStatus leaves the accounts alone", settleNoAccounts},
 		{"an unknown grant is ErrNotFound", settleUnknown},
-		{"of concurrent settlements exactly one succeeds", settleRace},
 	}
 }
 
@@ -41,18 +41,31 @@ func settlement(attempt string, generation int64) connect.Settlement {
 	}
 }
 
+// noTokens is settlement without tokens.
+func noTokens(attempt string, generation int64) connect.Settlement {
+	st := settlement(attempt, generation)
+	st.Tokens = nil
+	return st
+}
+
 func (s *state) settle(st connect.Settlement) connect.Grant {
 	s.Helper()
 	return must[connect.Grant](s)(s.SettleGrant(s.Context(), st))
 }
 
-// uncertain leaves grant 1 with a lost answer.
-func (s *state) uncertain() {
+// present claims grant 1 and marks it sent.
+func (s *state) present(attempt string) {
 	s.Helper()
-	s.claim(1, "attempt-1")
-	must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", grantKeys(1)))
-	st := settlement("attempt-1", 1)
-	st.Status, st.Tokens = connect.GrantUncertain, nil
+	s.claim(1, attempt)
+	s.markSent(attempt, 1)
+}
+
+// uncertain leaves grant 1, of a generation, with a lost answer.
+func (s *state) uncertain(attempt string, generation int64) {
+	s.Helper()
+	s.present(attempt)
+	st := noTokens(attempt, generation)
+	st.Status, st.Presented = connect.GrantUncertain, 1
 	s.settle(st)
 }
 
@@ -103,10 +116,75 @@ func settleEnds(s *state) {
 		s.Errorf("still held by %q until %v", got.Attempt, got.LeaseUntil)
 	}
 	for _, generation := range []int64{1, 2} {
-		_, err := s.SettleGrant(s.Context(), settlement("attempt-1", generation))
+		_, err := s.SettleGrant(s.Context(), noTokens("attempt-1", generation))
 		s.wantError(err, connect.ErrStale)
 	}
 	s.equal("prior of the next claim", s.claim(1, "attempt-1").Prior, connect.GrantActive)
+}
+
+// presented checks how often grant 1 may have been presented, the first time
+// at the beginning of the test.
+func (s *state) presented(what string, n int) {
+	s.Helper()
+	want := &epoch
+	if n == 0 {
+		want = nil
+	}
+	g := s.grant(1)
+	s.equal(what+": how often it was presented", g.Presented, n)
+	s.equal(what+": when it first was", g.SentAt, want)
+}
+
+func settleForgetsSent(s *state) {
+	s.connected(1)
+	s.uncertain("attempt-0", 1)
+	s.advance(time.Second)
+	for i, status := range []connect.GrantStatus{connect.GrantUncertain, connect.GrantActive, connect.GrantRevoking, connect.GrantDead} {
+		attempt := string(rune('A' + i))
+		s.present(attempt)
+		st := noTokens(attempt, 1)
+		st.Status, st.Presented = status, 2
+		s.settle(st)
+		if status == connect.GrantUncertain {
+			s.presented(string(status), 2)
+		} else {
+			s.presented(string(status), 0)
+		}
+	}
+}
+
+// settlePresented: the holder may know that nothing was sent after all.
+func settlePresented(s *state) {
+	s.connected(1)
+	s.uncertain("attempt-1", 1)
+	s.presented("the first", 1)
+	s.advance(time.Second)
+	for _, n := range []int{1, 2, 0} {
+		attempt := string(rune('A' + n))
+		s.present(attempt)
+		st := noTokens(attempt, 1)
+		st.Status, st.Presented = connect.GrantUncertain, n
+		s.settle(st)
+		s.presented("another", n)
+	}
+}
+
+func settleRests(s *state) {
+	s.connected(1)
+	s.claim(1, "attempt-1")
+	st := noTokens("attempt-1", 1)
+	st.Reason, st.Failures, st.RefusedAt = connect.CodeRateLimited, 3, in(time.Minute)
+	for _, got := range []connect.Grant{s.settle(st), s.grant(1), s.claim(1, "attempt-2").Grant} {
+		if got.Reason != st.Reason || got.Failures != 3 {
+			s.Errorf("reason %q, %d failures", got.Reason, got.Failures)
+		}
+		s.equal("first refusal", got.RefusedAt, st.RefusedAt)
+	}
+	s.settle(noTokens("attempt-2", 1))
+	got := s.grant(1)
+	if got.Reason != "" || got.Failures != 0 || got.RefusedAt != nil {
+		s.Errorf("after a settlement without: reason %q, %d failures, refused at %v", got.Reason, got.Failures, got.RefusedAt)
+	}
 }
 
 func settleStale(s *state) {
@@ -122,49 +200,19 @@ func settleStale(s *state) {
 		}
 		check()
 	}
-	tryAll(settlement("", 1), settlement("attempt-1", 1)) // nobody holds it
+	tryAll(noTokens("", 1), noTokens("attempt-1", 1)) // nobody holds it
 	s.claim(1, "attempt-1")
 	tries := []connect.Settlement{
 		settlement("attempt-1", 0),
 		settlement("attempt-1", 2),
-		settlement("attempt-2", 1),
-		settlement("", 1),
+		noTokens("attempt-1", 0),
+		noTokens("attempt-1", 2),
+		noTokens("attempt-2", 1),
+		noTokens("", 1),
 	}
 	tryAll(tries...)
-	must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", grantKeys(1)))
+	s.markSent("attempt-1", 1)
 	tryAll(tries...)
-}
-
-func settleLate(s *state) {
-	s.connected(1)
-	s.uncertain()
-	got := s.settle(settlement("attempt-0", 1)) // whoever has it
-	if got.Status != connect.GrantActive || got.Generation != 2 || string(got.Sealed) != "new tokens" {
-		s.Errorf("status %s, generation %d, tokens %q", got.Status, got.Generation, got.Sealed)
-	}
-}
-
-func settleTooLate(s *state) {
-	s.connected(1)
-	s.uncertain()
-	s.settle(settlement("attempt-1", 1))
-	s.claim(1, "attempt-2")
-	st := settlement("attempt-2", 2)
-	st.Status, st.Tokens = connect.GrantUncertain, nil
-	s.settle(st)
-	check := s.unchanged(tenant)
-	_, err := s.SettleGrant(s.Context(), settlement("attempt-1", 1))
-	s.wantError(err, connect.ErrStale)
-	check()
-}
-
-func settleAfterLease(s *state) {
-	s.connected(1)
-	s.claim(1, "attempt-1")
-	s.advance(time.Hour)
-	if got := s.settle(settlement("attempt-1", 1)); got.Generation != 2 {
-		s.Errorf("generation %d, want 2", got.Generation)
-	}
 }
 
 func settleAccounts(s *state) {
@@ -205,6 +253,25 @@ func settleAccounts(s *state) {
 	s.equal("new events", got, events)
 }
 
+func settleOwnTokens(s *state) {
+	c := emptyCommit(1)
+	for n := range 2 {
+		a := newAccount(n + 1)
+		a.OwnToken = n == 0
+		c.Accounts = append(c.Accounts, a)
+	}
+	s.commit(c)
+	s.claim(1, "attempt-1")
+	st := noTokens("attempt-1", 1)
+	st.AccountStatus, st.Events = connect.AccountTokenExpired, []connect.Event{newEvent(9, "")}
+	s.settle(st)
+	s.equal("account with a token of its own", s.account(1), newAccount(1))
+	s.equal("status of the account without", s.account(2).Status, connect.AccountTokenExpired)
+	if events := s.events(); len(events) != 1 || events[0].AccountID != "account-2" {
+		s.Errorf("events %v, want one of account-2", events)
+	}
+}
+
 func settleNoAccounts(s *state) {
 	s.connected(1)
 	s.claim(1, "attempt-1")
@@ -220,16 +287,4 @@ func settleNoAccounts(s *state) {
 func settleUnknown(s *state) {
 	_, err := s.SettleGrant(s.Context(), settlement("attempt-1", 1))
 	s.wantError(err, connect.ErrNotFound)
-}
-
-func settleRace(s *state) {
-	s.connected(1)
-	s.uncertain()
-	won, _ := winner(s, race(func(i int) raced[connect.Grant] {
-		st := settlement("attempt-1", 1)
-		st.Tokens.Sealed = []byte{byte(i)}
-		got, err := s.SettleGrant(s.Context(), st)
-		return raced[connect.Grant]{got, err}
-	}), connect.ErrStale)
-	s.equal("stored grant", s.grant(1), won)
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/seed944197df/connect"
 )
@@ -22,19 +23,50 @@ func settleFlaws() []flaw {
 			},
 		},
 		{
-			"without tokens both stay", "an active grant is a generation older",
+			"without tokens both stay", "every settlement is a generation",
 			func(s *flawed) {
-				s.settling(func(st *connect.Settlement) {
-					g := s.grant(connect.GrantKey{Tenant: st.Tenant, ID: st.ID})
-					if st.Status == connect.GrantActive && st.Tokens == nil {
-						st.Tokens = &connect.SealedTokens{Sealed: g.Sealed, Scopes: g.Scopes, AccessExpiry: g.AccessExpiry, RefreshExpiry: g.RefreshExpiry}
+				s.settleGrant = func(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
+					settled, err := s.sound.SettleGrant(ctx, st)
+					if st.Tokens == nil && err == nil {
+						settled.Generation++
 					}
-				})
+					return settled, err
+				}
 			},
 		},
 		{
 			"Wipe removes the sealed tokens", "a dead grant keeps its tokens",
 			func(s *flawed) { s.settling(func(st *connect.Settlement) { st.Wipe = false }) },
+		},
+		{
+			"SentAt and Presented are kept for uncertain alone", "a dead grant keeps when it was sent",
+			func(s *flawed) {
+				s.settleGrant = func(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
+					if sent := s.grant(connect.GrantKey{Tenant: st.Tenant, ID: st.ID}).SentAt; sent != nil {
+						s.known.Store("sent", sent)
+					}
+					return s.sound.SettleGrant(ctx, st)
+				}
+				s.readGrant = func(ctx context.Context, key connect.GrantKey) (connect.Grant, error) {
+					g, err := s.sound.ReadGrant(ctx, key)
+					if kept, _ := s.known.Load("sent"); g.Status == connect.GrantDead && g.SentAt == nil {
+						g.SentAt, _ = kept.(*time.Time)
+					}
+					return g, err
+				}
+			},
+		},
+		{
+			"an uncertain grant is presented as often as the settlement says", "what was marked was presented",
+			func(s *flawed) {
+				s.settling(func(st *connect.Settlement) {
+					st.Presented = s.grant(connect.GrantKey{Tenant: st.Tenant, ID: st.ID}).Presented
+				})
+			},
+		},
+		{
+			"a reason to rest, failures and a first refusal are kept", "a first refusal is forgotten",
+			func(s *flawed) { s.settling(func(st *connect.Settlement) { st.RefusedAt = nil }) },
 		},
 		{
 			"a settled claim is over", "who settled may settle again",
@@ -65,47 +97,24 @@ func settleFlaws() []flaw {
 			},
 		},
 		{
-			"a late answer counts while the grant is uncertain", "only who lost the answer may bring it",
-			func(s *flawed) {
-				s.settleGrant = func(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
-					key := connect.GrantKey{Tenant: st.Tenant, ID: st.ID}
-					if last, _ := s.known.Load(key); s.grant(key).Status == connect.GrantUncertain && last != st.Attempt {
-						return connect.Grant{}, connect.ErrStale
-					}
-					s.known.Store(key, st.Attempt)
-					return s.sound.SettleGrant(ctx, st)
-				}
-			},
-		},
-		{
-			"a late answer of another generation is ErrStale", "a late answer may be of any generation",
-			func(s *flawed) {
-				s.settling(func(st *connect.Settlement) {
-					if g := s.grant(connect.GrantKey{Tenant: st.Tenant, ID: st.ID}); g.Status == connect.GrantUncertain {
-						st.Generation = g.Generation
-					}
-				})
-			},
-		},
-		{
-			"an answer after the lease counts while nobody else has the grant", "an answer after the lease is stale",
-			func(s *flawed) {
-				s.settleGrant = func(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
-					g := s.grant(connect.GrantKey{Tenant: st.Tenant, ID: st.ID})
-					if !g.LeaseUntil.IsZero() && !s.now().Before(g.LeaseUntil) {
-						return connect.Grant{}, connect.ErrStale
-					}
-					return s.sound.SettleGrant(ctx, st)
-				}
-			},
-		},
-		{
 			"AccountStatus becomes the status of the live accounts", "a settlement brings tombstones to life",
 			func(s *flawed) {
 				s.settleGrant = func(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
 					settled, err := s.sound.SettleGrant(ctx, st)
 					if err == nil && st.AccountStatus != "" {
 						s.setStatus(ctx, st, connect.AccountFilter{GrantID: st.ID, Status: connect.AccountDisconnected})
+					}
+					return settled, err
+				}
+			},
+		},
+		{
+			"AccountTokenExpired spares accounts with a token of their own", "every account is token_expired",
+			func(s *flawed) {
+				s.settleGrant = func(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
+					settled, err := s.sound.SettleGrant(ctx, st)
+					if err == nil && st.AccountStatus == connect.AccountTokenExpired {
+						s.setStatus(ctx, st, connect.AccountFilter{GrantID: st.ID})
 					}
 					return settled, err
 				}
@@ -128,20 +137,6 @@ func settleFlaws() []flaw {
 					settled, err := s.sound.SettleGrant(ctx, st)
 					if errors.Is(err, connect.ErrNotFound) && st.AccountStatus == "" {
 						err = nil
-					}
-					return settled, err
-				}
-			},
-		},
-		{
-			"of concurrent settlements exactly one succeeds", "who read that a grant is uncertain may settle it",
-			func(s *flawed) {
-				s.settleGrant = func(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
-					read := s.grant(connect.GrantKey{Tenant: st.Tenant, ID: st.ID})
-					yield()
-					settled, err := s.sound.SettleGrant(ctx, st)
-					if errors.Is(err, connect.ErrStale) && read.Status == connect.GrantUncertain && read.Generation == st.Generation {
-						return read, nil
 					}
 					return settled, err
 				}

@@ -60,11 +60,16 @@ func groups() []group {
 		{"lists", listTests()},
 		{"releases", releaseTests()},
 		{"claims", claimTests()},
+		{"due claims", dueTests()},
+		{"sent", sentTests()},
 		{"settlements", settleTests()},
+		{"late answers", lateTests()},
 		{"subjects", subjectTests()},
 		{"clients", clientTests()},
 		{"events", eventTests()},
 		{"tenants", tenantTests()},
+		{"ended tenants", endedTests()},
+		{"erased tenants", eraseTests()},
 		{"copies", copyTests()},
 	}
 }
@@ -107,11 +112,14 @@ func (c *clock) advance(d time.Duration) {
 const parallel = 50
 
 // race calls f from many goroutines at once and returns what each got.
-func race[T any](f func(i int) T) []T {
-	results := make([]T, parallel)
+func race[T any](f func(i int) T) []T { return raceOf(parallel, f) }
+
+// raceOf is race with n goroutines.
+func raceOf[T any](n int, f func(i int) T) []T {
+	results := make([]T, n)
 	begin := make(chan struct{})
 	var done sync.WaitGroup
-	for i := range parallel {
+	for i := range n {
 		done.Go(func() {
 			<-begin
 			results[i] = f(i)

@@ -112,20 +112,22 @@ func tenantGrants(s *state) {
 	s.twoTenants()
 	check := s.unchanged(long)
 	key := connect.GrantKey{Tenant: short, ID: "grant-1"}
-	claim := connect.GrantClaim{Tenant: short, ID: "grant-1", Attempt: "attempt-1", Lease: time.Minute}
-	s.equal("claims", len(must[[]connect.ClaimedGrant](s)(s.ClaimGrants(s.Context(), claim))), 1)
-	must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", []connect.GrantKey{key, {Tenant: long, ID: "grant-1"}}))
+	must[connect.ClaimedGrant](s)(s.ClaimGrant(s.Context(), key, "attempt-1", time.Minute))
+	keys := []connect.GrantKey{key, {Tenant: long, ID: "grant-1"}}
+	must[[]connect.GrantKey](s)(s.MarkSent(s.Context(), "attempt-1", keys))
+	s.ok(s.RenewClaims(s.Context(), "attempt-1", keys, time.Hour))
 	st := settlement("attempt-1", 1)
 	st.Tenant = short
-	st.AccountStatus = connect.AccountTokenExpired
+	st.AccountStatus = connect.AccountReauthRequired
 	s.settle(st)
 	for _, name := range strangers() {
-		key.Tenant, claim.Tenant, st.Tenant = name, name, name
+		key.Tenant, st.Tenant = name, name
 		_, err := s.ReadGrant(s.Context(), key)
 		s.notFound("ReadGrant", err)
 		_, err = s.ReadGrant(s.Context(), connect.GrantKey{Tenant: name, Platform: "facebook", ClientID: "client-id", Subject: "subject-1"})
 		s.notFound("ReadGrant by key", err)
-		s.equal("claims", must[[]connect.ClaimedGrant](s)(s.ClaimGrants(s.Context(), claim)), []connect.ClaimedGrant(nil))
+		_, err = s.ClaimGrant(s.Context(), key, "attempt-1", time.Minute)
+		s.notFound("ClaimGrant", err)
 		_, err = s.SettleGrant(s.Context(), st)
 		s.notFound("SettleGrant", err)
 	}

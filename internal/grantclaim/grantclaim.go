@@ -31,9 +31,57 @@ func (r *Row) Claimed() bool {
 	return r.Status == connect.GrantClaimed || r.Status == connect.GrantSent
 }
 
+// Lost reports whether nobody knows what became of a refresh token that may
+// have been presented.
+func (r *Row) Lost() bool {
+	return r.Status == connect.GrantSent || r.Status == connect.GrantUncertain ||
+		r.Status == connect.GrantClaimed && (r.Prior == connect.GrantSent || r.Prior == connect.GrantUncertain)
+}
+
 // HeldBy reports whether attempt was the last to claim the grant.
 func (r *Row) HeldBy(attempt string) bool {
 	return attempt != "" && r.Claimed() && r.Attempt == attempt
+}
+
+// Claimable reports whether the grant may be claimed.
+func (r *Row) Claimable(now time.Time) bool {
+	if r.Claimed() {
+		return !r.LeaseUntil.After(now)
+	}
+	return r.Status != connect.GrantDead
+}
+
+// Revoking reports whether the grant is to be revoked, by somebody who has it
+// or by whoever claims it next.
+func (r *Row) Revoking() bool {
+	return r.Status == connect.GrantRevoking || r.Prior == connect.GrantRevoking
+}
+
+// Over reports whether nobody may build on the grant any more.
+func (r *Row) Over() bool { return r.Status == connect.GrantDead || r.Revoking() }
+
+// Accepts reports whether the grant may be settled so.
+func (r *Row) Accepts(st connect.Settlement) bool {
+	return r.Generation == st.Generation && (r.HeldBy(st.Attempt) || st.Tokens != nil && !r.Over())
+}
+
+// Settle makes the grant what st says, and frees it.
+func (r *Row) Settle(st connect.Settlement) {
+	r.Status, r.Reason, r.DueAt = st.Status, st.Reason, st.DueAt
+	r.Failures, r.RefusedAt = st.Failures, st.RefusedAt
+	if t := st.Tokens; t != nil {
+		r.Generation++
+		r.Sealed, r.Scopes = t.Sealed, t.Scopes
+		r.AccessExpiry, r.RefreshExpiry = t.AccessExpiry, t.RefreshExpiry
+	}
+	if st.Wipe {
+		r.Sealed = nil
+	}
+	r.Presented = st.Presented
+	if r.Status != connect.GrantUncertain || r.Presented == 0 {
+		r.SentAt, r.Presented = nil, 0
+	}
+	r.Free()
 }
 
 // Claim gives the grant to attempt until a time of the store's clock. That it
@@ -45,12 +93,21 @@ func (r *Row) Claim(attempt string, until time.Time) {
 	r.LeaseUntil = until
 }
 
+// Present records that the refresh token is about to be presented.
+func (r *Row) Present(now time.Time) {
+	r.Status = connect.GrantSent
+	r.Presented++
+	if r.SentAt == nil {
+		r.SentAt = &now
+	}
+}
+
 // prior returns what a new claim must be told about the grant's past.
 func (r *Row) prior() connect.GrantStatus {
 	switch {
 	case r.Claimed() && r.Prior == connect.GrantRevoking:
 		return r.Prior
-	case r.Status == connect.GrantClaimed && (r.Prior == connect.GrantSent || r.Prior == connect.GrantUncertain):
+	case r.Status == connect.GrantClaimed && r.Lost():
 		return r.Prior
 	default:
 		return r.Status

@@ -268,7 +268,7 @@ var keeping = []mutant{
 	{row: 67, file: "sqlitestore/flows.go", old: `FROM flows WHERE id = ? AND tenant = ?"`, new: `FROM flows WHERE id = ? AND (tenant = ? OR 1)"`, why: "moves of the tenant's flows"},
 	{row: 67, file: "sqlitestore/grants.go", old: `return "tenant = ? AND id = ?", []any`, new: `return "(tenant = ? OR 1) AND id = ?", []any`, why: "grants of the tenant, by id"},
 	{row: 67, file: "sqlitestore/grants.go", old: `return "tenant = ? AND platform = ?`, new: `return "(tenant = ? OR 1) AND platform = ?`, why: "grants of the tenant, by person"},
-	{row: 67, file: "sqlitestore/claims.go", old: "const claimable = `tenant = ? AND", new: "const claimable = `(tenant = ? OR 1) AND", why: "claims of the tenant's grants"},
+	{row: 67, file: "sqlitestore/grants.go", old: `return "tenant = ? AND id = ?", []any{key.Tenant, key.ID}`, new: `return "(tenant = ? OR 1) AND id = ?", []any{key.Tenant, key.ID}`, why: "claims of the tenant's grants"},
 	{row: 67, file: "sqlitestore/clients.go", old: `FROM clients WHERE tenant = ? AND`, new: `FROM clients WHERE (tenant = ? OR 1) AND`, why: "clients of the tenant"},
 	{row: 67, file: "sqlitestore/events.go", old: `position FROM events WHERE tenant = ? AND`, new: `position FROM events WHERE (tenant = ? OR 1) AND`, why: "events of the tenant"},
 

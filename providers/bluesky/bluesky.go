@@ -66,6 +66,7 @@ var (
 	_ connect.Checker     = (*Provider)(nil)
 	_ connect.Credentials = (*Provider)(nil)
 	_ connect.Refresher   = (*Provider)(nil)
+	_ connect.Identifier  = (*Provider)(nil)
 	_ connect.Revoker     = (*Provider)(nil)
 	_ connect.Classifier  = (*Provider)(nil)
 )

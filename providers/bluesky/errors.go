@@ -25,7 +25,7 @@ func (p *Provider) Classify(status int, _ http.Header, body []byte) (connect.Err
 }
 
 // class returns what an answer means by the method that was called, "" for
-// those of the API, its status and the error that it names. It returns false
+// those of the API, which take the access token as getSession does, its status and the error that it names. It returns false
 // where the answer says nothing about the session.
 //
 // Status and name count together: the API answers 400 AccountTakedown for the
@@ -42,7 +42,7 @@ func class(method syntax.NSID, status int, name string) (connect.ErrorClass, boo
 	case method == createSession:
 		return connect.ClassRefused, refusesLogin(status, name)
 	case isOver(status, name):
-		if method == "" {
+		if method == "" || method == getSession {
 			return connect.ClassExpired, true
 		}
 		return connect.ClassReconnect, true

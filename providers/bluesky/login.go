@@ -109,14 +109,22 @@ func (s *session) check(a *account) error {
 	if s.DID != a.did.String() {
 		return refused("did_mismatch", "the server answered for another account")
 	}
+	if why := s.inactive(); why != "" {
+		return refused("account_"+why, "the account is "+why)
+	}
+	return nil
+}
+
+// inactive returns why the account cannot be used, "" where it can.
+func (s *session) inactive() string {
 	if s.Active == nil || *s.Active {
-		return nil
+		return ""
 	}
 	switch s.Status {
 	case "takendown", "suspended", "deactivated":
-		return refused("account_"+s.Status, "the account is "+s.Status)
+		return s.Status
 	}
-	return refused("account_inactive", "the account is not active")
+	return "inactive"
 }
 
 // candidate returns a as the one thing that its grant connects. The handle is

@@ -23,6 +23,7 @@ const (
 	createSession  syntax.NSID = "com.atproto.server.createSession"
 	refreshSession syntax.NSID = "com.atproto.server.refreshSession"
 	deleteSession  syntax.NSID = "com.atproto.server.deleteSession"
+	getSession     syntax.NSID = "com.atproto.server.getSession" // the one that is a GET
 )
 
 const (
@@ -35,8 +36,8 @@ const (
 // use.
 var errAnswer = errors.New("bluesky: the server's answer is incomplete")
 
-// session is the answer of createSession and refreshSession, as far as it is
-// used.
+// session is the answer of createSession, refreshSession and getSession, as far
+// as it is used. That of getSession has no tokens.
 type session struct {
 	DID     string         `json:"did"`
 	Access  connect.Secret `json:"accessJwt"`
@@ -96,14 +97,18 @@ func expiry(token connect.Secret, now time.Time) *time.Time {
 	return &at
 }
 
-// call posts in, unless it is nil, to a method of pds and returns the body of
+// call sends in, unless it is nil, to a method of pds and returns the body of
 // a successful answer. Every other answer is a [*connect.ProviderError]; an
 // error of another type means that there was none.
 //
 // It uses indigo's client for the request alone: Post would drop the headers,
 // which say when to try again.
 func call(ctx context.Context, env connect.Env, pds string, method syntax.NSID, bearer connect.Secret, in any) ([]byte, error) {
-	request := atclient.NewAPIRequest(http.MethodPost, method, nil)
+	verb := http.MethodPost
+	if method == getSession {
+		verb = http.MethodGet
+	}
+	request := atclient.NewAPIRequest(verb, method, nil)
 	if in != nil {
 		body, err := json.Marshal(in)
 		if err != nil {

@@ -2,6 +2,7 @@ package facebook
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -47,6 +48,37 @@ func (p *Provider) Exchange(ctx context.Context, env connect.Env, resp connect.A
 	return tokens, err
 }
 
+// Identify implements [connect.Identifier]. A Page's own token stands for the
+// Page and tells no permissions; of unknown tokens, only a person's are a grant.
+// That they are this app's is proven by the app's secret (see Sign).
+func (p *Provider) Identify(ctx context.Context, env connect.Env, tokens *connect.Tokens) (*connect.Tokens, error) {
+	subject, err := p.subject(ctx, env, tokens)
+	if err != nil {
+		return nil, err
+	}
+	if tokens.Subject != "" && tokens.Subject != subject {
+		return &connect.Tokens{Subject: subject}, nil
+	}
+	scopes, err := p.granted(ctx, env, tokens)
+	if err != nil {
+		return nil, ofNobody(err)
+	}
+	return &connect.Tokens{Subject: subject, Scopes: scopes}, nil
+}
+
+// ofNobody returns err, refused where it says that what has no permissions is
+// no person.
+func ofNobody(err error) error {
+	e, ok := errors.AsType[*connect.ProviderError](err)
+	if !ok {
+		return err
+	}
+	if code, _ := split(e.Code); code == 100 {
+		return &connect.ProviderError{Class: connect.ClassRefused, Status: e.Status, Code: "no_person"}
+	}
+	return err
+}
+
 // exchange posts to the token endpoint. By POST neither the secret nor a token
 // is in a URL. The code works once, the token that is made longer does not.
 func (p *Provider) exchange(ctx context.Context, env connect.Env, c platformcall.Classify, form url.Values) (*platformcall.Answer, error) {
@@ -85,6 +117,9 @@ func (p *Provider) granted(ctx context.Context, env connect.Env, tokens *connect
 	}
 	if err := p.call(ctx, env, tokens, "/me/permissions", nil, &list); err != nil {
 		return nil, err
+	}
+	if list.Data == nil {
+		return nil, &connect.ProviderError{Class: connect.ClassRetry, Status: http.StatusOK, Code: "no_permissions"}
 	}
 	scopes := []string{}
 	for _, one := range list.Data {

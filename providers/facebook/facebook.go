@@ -104,6 +104,7 @@ var (
 	_ connect.OAuth      = (*Provider)(nil)
 	_ connect.Refuser    = (*Provider)(nil)
 	_ connect.Lister     = (*Provider)(nil)
+	_ connect.Identifier = (*Provider)(nil)
 	_ connect.Revoker    = (*Provider)(nil)
 	_ connect.Signer     = (*Provider)(nil)
 	_ connect.Classifier = (*Provider)(nil)

@@ -65,6 +65,7 @@ var (
 	_ connect.Checker    = (*Provider)(nil)
 	_ connect.OAuth      = (*Provider)(nil)
 	_ connect.Refresher  = (*Provider)(nil)
+	_ connect.Identifier = (*Provider)(nil)
 	_ connect.Revoker    = (*Provider)(nil)
 	_ connect.Classifier = (*Provider)(nil)
 )
@@ -193,6 +194,16 @@ func (p *Provider) Refresh(ctx context.Context, env connect.Env, tokens *connect
 	})
 }
 
+// Identify implements [connect.Identifier]. X does not tell which scopes a
+// token has.
+func (p *Provider) Identify(ctx context.Context, env connect.Env, tokens *connect.Tokens) (*connect.Tokens, error) {
+	self, err := p.profile(ctx, env, tokens)
+	if err != nil {
+		return nil, err
+	}
+	return &connect.Tokens{Subject: self.PlatformID, Self: self}, nil
+}
+
 // Revoke implements [connect.Revoker].
 func (p *Provider) Revoke(ctx context.Context, env connect.Env, tokens *connect.Tokens) error {
 	for _, token := range []struct {
@@ -256,7 +267,7 @@ type user struct {
 }
 
 // profile asks whose the tokens are. X bills this call, so it is made once per
-// consent.
+// consent, and where the host asks for it.
 func (p *Provider) profile(ctx context.Context, env connect.Env, tokens *connect.Tokens) (*connect.Candidate, error) {
 	location := p.apiURL + "/2/users/me?user.fields=profile_image_url,verified,verified_type,name,username"
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)

@@ -373,7 +373,7 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-func TestRevokeRefreshTokenFirst(t *testing.T) {
+func TestThreat109_RefreshTokenFirst(t *testing.T) {
 	t.Parallel()
 	p, f := newProvider(), newFake()
 	tokens := &connect.Tokens{Access: connect.NewSecret("canary-access"), Refresh: connect.NewSecret("canary-refresh")}
@@ -441,5 +441,26 @@ func TestCheck(t *testing.T) {
 				t.Errorf("error is %v, want one that names %s and quotes nothing", err, test.want)
 			}
 		})
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	t.Parallel()
+	p, f := newProvider(), newFake()
+	connected, err := exchange(t, p, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.got = nil
+	said, err := p.Identify(t.Context(), newEnv(p, f), connected)
+	sameSecrets := cmp.Comparer(func(a, b connect.Secret) bool { return a.Reveal() == b.Reveal() })
+	if diff := cmp.Diff(&connect.Tokens{Subject: connected.Subject, Self: connected.Self}, said, sameSecrets); diff != "" || err != nil {
+		t.Errorf("%v, said (-want +got):\n%s", err, diff)
+	}
+	f.answers[userPath] = answer{status: 401, body: `{"title":"Unauthorized","type":"about:blank","status":401}`}
+	_, err = p.Identify(t.Context(), newEnv(p, f), connected)
+	wantFailure(t, err, connect.ClassExpired, "")
+	if len(f.got) != 2 { // the token of another system is not revoked
+		t.Errorf("%d requests, want 2", len(f.got))
 	}
 }

@@ -1,0 +1,3 @@
+// Package faults shows by its tests what the engine does where PostgreSQL, the
+// network or its own process fails.
+package faults

@@ -1,0 +1,118 @@
+package connect
+
+import (
+	"errors"
+	"time"
+
+	"github.com/seed944197df/connect/tokencrypt"
+)
+
+// plan is what is to be done with a claimed grant: present its refresh token,
+// revoke it, or end the claim at once.
+type plan struct {
+	present *Tokens
+	revoke  bool
+
+	settlement Settlement
+	err        error // what a caller is told
+}
+
+// rest leaves a grant as it is until it is due again.
+func rest(h *hold, due *time.Time, err error) plan {
+	st := h.back()
+	st.DueAt = due
+	return plan{settlement: st, err: err}
+}
+
+// planRefresh decides what is to be done, from what is stored alone.
+func (c *Connector) planRefresh(h *hold) plan {
+	tokens, err := c.openGrant(h.Grant)
+	if err == nil {
+		h.gate = h.a.gates.of(tokens)
+	}
+	switch {
+	case h.Prior == GrantRevoking:
+		return plan{revoke: true, settlement: h.back(), err: unusable("refresh", h.Platform, AccountReauthRequired)}
+	case h.seen != 0 && h.Generation > h.seen: // another refresh came first
+		return rest(h, h.DueAt, nil)
+	case err != nil:
+		return c.unopened(h, err)
+	case h.a.refresher == nil || tokens.Refresh.IsZero():
+		return c.unrefreshable(h, tokens)
+	case h.spent():
+		return c.presentAgain(h, tokens)
+	case h.RefusedAt != nil && !h.rejected && h.now().Before(h.RefusedAt.Add(secondRefusal)):
+		return rest(h, at(h.RefusedAt.Add(secondRefusal)), refusedOnce(h))
+	default:
+		return plan{present: tokens}
+	}
+}
+
+// unrefreshable ends a grant with its access token, by the clock or by the
+// platform's own word; before that there is nothing to do.
+func (c *Connector) unrefreshable(h *hold, tokens *Tokens) plan {
+	ended := over(tokens.AccessExpiry, h.now())
+	status := AccountTokenExpired
+	switch {
+	case !ended && !h.rejected:
+		return rest(h, h.a.refreshPoint(tokens, h.now()), nil)
+	case !ended && tokens.AccessExpiry != nil:
+		status = AccountReauthRequired // sooner than it should
+	}
+	return plan{settlement: c.end(h, status), err: unusable("refresh", h.Platform, status)}
+}
+
+// presentAgain decides about a refresh token that may have been presented
+// before, and whose answer is lost. One that stays may be presented at once;
+// one that the platform answers alike for a while, within that; any other only
+// when the access token is over: if it was spent, presenting it ends the grant,
+// and then nothing is lost by that. Where that answer is lost, too, it is asked
+// for again: an outage never ends a grant.
+func (c *Connector) presentAgain(h *hold, tokens *Tokens) plan {
+	expiry := tokens.AccessExpiry
+	switch {
+	case h.a.Rotation.Class == RotationStable, h.a.inGrace(h.SentAt, h.now()):
+		return plan{present: tokens}
+	case expiry != nil && !expiry.IsZero() && !over(expiry, h.now()):
+		return rest(h, at(*expiry), &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "An earlier refresh may have been carried out; it is repeated when the access token ends."})
+	default:
+		return plan{present: tokens}
+	}
+}
+
+// inGrace reports whether the platform still repeats the answer to a refresh
+// token that was presented then, with time to ask it.
+func (a *adapter) inGrace(sent *time.Time, now time.Time) bool {
+	if a.Rotation.Class != RotationGrace || sent == nil {
+		return false
+	}
+	return now.Before(sent.Add(a.Rotation.Grace - a.Rotation.Grace/10))
+}
+
+// unopened puts off a grant whose tokens do not open. Its user cannot help it.
+func (c *Connector) unopened(h *hold, err error) plan {
+	parked := rest(h, at(h.now().Add(longestWait)), storeError("refresh", err))
+	parked.settlement.Reason = CodeUnavailable
+	if errors.Is(err, tokencrypt.ErrKeyUnavailable) {
+		parked.settlement.DueAt = backoff(h.Failures, h.now())
+		parked.settlement.Failures++
+	}
+	c.cfg.Logger.Error("a grant does not open", "platform", h.Platform, "grant", h.ID, "error", err)
+	return parked
+}
+
+// end makes a settlement the end of the grant.
+func (c *Connector) end(h *hold, status AccountStatus) Settlement {
+	st := h.settlement(GrantDead)
+	st.Reason, st.DueAt, st.AccountStatus = Code(status), nil, status
+	kind := EventAccountReauthRequired
+	if status == AccountTokenExpired {
+		kind = EventAccountTokenExpired
+	}
+	st.Events = []Event{c.event(kind, h.Tenant, h.Platform, "", nil)}
+	return st
+}
+
+func refusedOnce(h *hold) error {
+	return &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "The platform has refused the refresh once; it is asked again before that counts.", RetryAfter: secondRefusal}
+}

@@ -1,0 +1,291 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// present sends a refresh that MarkSent has recorded, and settles what came of
+// it.
+func (c *Connector) present(ctx context.Context, h *hold, old *Tokens) error {
+	if !h.claims.hold(c.cfg.Now()) { // the process stood still: another one may have the grant
+		h.unmark()
+		return errors.Join(storeError("refresh", ErrConflict), c.giveBack(ctx, h, h.back()))
+	}
+	fresh, err := c.callRefresh(ctx, h, old)
+	if h.gate.note(err) {
+		c.cfg.Logger.Warn("a platform is left alone for a while", "platform", h.Platform, "error", err)
+	}
+	if err != nil {
+		st, told := c.refused(h, old, err)
+		if err := c.settle(ctx, h, st); !errors.Is(err, ErrStale) {
+			return errors.Join(told, err)
+		}
+		return c.overtaken(ctx, h, told)
+	}
+	st, err := c.refreshed(ctx, h, old, fresh)
+	if err != nil {
+		return err
+	}
+	switch err := c.settle(ctx, h, st); {
+	case errors.Is(err, ErrStale):
+		return c.late(ctx, h, fresh)
+	case err == nil && st.Status == GrantDead:
+		return unusable("refresh", h.Platform, AccountReauthRequired)
+	default:
+		return err
+	}
+}
+
+// callRefresh asks the platform for new tokens. A provider that panics may have
+// asked before.
+func (c *Connector) callRefresh(ctx context.Context, h *hold, old *Tokens) (fresh *Tokens, err error) {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	defer func() {
+		if r := recover(); r != nil {
+			c.survived(r)
+			fresh, err = nil, &ProviderError{Class: ClassUncertain, Code: "panic"}
+		}
+	}()
+	if fresh, err = h.a.refresher.Refresh(ctx, h.a.env, old); err == nil {
+		fresh.tame()
+	}
+	return fresh, err
+}
+
+// refreshed lays out the settlement with new tokens. Tokens of another subject
+// are kept, so that they can be given back, but nobody acts with them.
+func (c *Connector) refreshed(ctx context.Context, h *hold, old, fresh *Tokens) (Settlement, error) {
+	merged := merge(old, fresh)
+	st := h.settlement(GrantActive)
+	st.Reason, st.Failures, st.RefusedAt = "", 0, nil
+	st.DueAt = h.a.refreshPoint(merged, h.now())
+	if fresh.Subject != "" && fresh.Subject != old.Subject {
+		st = c.end(h, AccountReauthRequired)
+		st.Reason = CodeIdentityMismatch
+	}
+	next := h.Grant
+	next.Generation++
+	if err := c.sealGrant(&next, merged); err != nil {
+		return Settlement{}, storeError("refresh", err)
+	}
+	st.Tokens = &SealedTokens{Sealed: next.Sealed, Scopes: next.Scopes, AccessExpiry: next.AccessExpiry, RefreshExpiry: next.RefreshExpiry}
+	suspended := h.Reason == CodeSuspended
+	if st.Status == GrantActive && (suspended || !slices.Equal(old.Scopes, merged.Scopes)) {
+		c.rescope(ctx, h, merged.Scopes)
+	}
+	return st, nil
+}
+
+// merge keeps the old value of whatever an answer leaves out (RFC 6749 § 6: a
+// server need not issue a new refresh token).
+func merge(old, fresh *Tokens) *Tokens {
+	merged := *old
+	merged.Access, merged.AccessExpiry = fresh.Access, fresh.AccessExpiry
+	if !fresh.Refresh.IsZero() {
+		merged.Refresh, merged.RefreshExpiry = fresh.Refresh, fresh.RefreshExpiry
+	}
+	if !fresh.Private.IsZero() {
+		merged.Private = fresh.Private
+	}
+	if fresh.Scopes != nil {
+		merged.Scopes = fresh.Scopes
+	}
+	if fresh.Hosts != nil {
+		merged.Hosts = fresh.Hosts
+	}
+	if fresh.APIBaseURL != "" {
+		merged.APIBaseURL = fresh.APIBaseURL
+	}
+	return &merged
+}
+
+// rescope gives the accounts of a grant the scopes that a refresh left it with,
+// before the new tokens are stored, so that none is silently active with less.
+// Accounts that were suspended work again.
+func (c *Connector) rescope(ctx context.Context, h *hold, scopes []string) {
+	accounts, err := c.accountsOn(ctx, h.Grant, AccountActive, AccountLimited, AccountSuspended)
+	for _, account := range accounts {
+		kind, _ := h.a.kind(account.Kind)
+		next := withScopes(account, scopes, without(scopes, kind.Scopes))
+		next.Version++
+		next.UpdatedAt = c.now()
+		event := c.event(EventAccountScopesChanged, next.Tenant, next.Platform, next.ID, map[string]string{"status": string(next.Status)})
+		err = errors.Join(err, c.cfg.Store.WriteAccount(ctx, next, []Event{event}))
+	}
+	if err != nil {
+		c.cfg.Logger.Warn("an account's scopes could not be recorded", "platform", h.Platform, "grant", h.ID, "error", err)
+	}
+}
+
+// refused decides what a failed refresh means for the grant, and what a caller
+// is told. Only the platform's own word ends a grant.
+func (c *Connector) refused(h *hold, old *Tokens, err error) (Settlement, error) {
+	platform, told := asProviderError(err), c.platformFailed("refresh", h.a, err)
+	switch platform.Class {
+	case ClassReconnect:
+		return c.terminal(h, old)
+	case ClassUncertain:
+		st := h.settlement(GrantUncertain)
+		st.Failures++
+		st.DueAt = c.askAgain(h, old)
+		return st, told
+	case ClassSuspended:
+		return c.suspend(h)
+	default: // nothing is wrong with the grant, and its token was not spent
+		return h.tryLater(platform), told
+	}
+}
+
+// tryLater ends the claim of a refresh that the platform has not carried out.
+func (h *hold) tryLater(platform *ProviderError) Settlement {
+	h.unmark()
+	st := h.back()
+	switch {
+	case platform.Class == ClassConfig:
+		st.DueAt = at(h.now().Add(gateConfig))
+	case platform.RetryAfter > 0:
+		st.DueAt = at(h.now().Add(min(platform.RetryAfter, longestWait)))
+	case platform.Status == 0: // it did not leave this process: another may fare better
+		st.DueAt = at(h.now().Add(nextReplica))
+	default:
+		st.DueAt = h.later()
+		st.Failures++
+	}
+	return st
+}
+
+// suspend stops the accounts of a grant until the platform refreshes it again.
+func (c *Connector) suspend(h *hold) (Settlement, error) {
+	h.unmark()
+	st := h.back()
+	st.Reason, st.DueAt = CodeSuspended, at(h.now().Add(longestWait))
+	st.AccountStatus = AccountSuspended
+	st.Events = []Event{c.event(EventAccountUpdated, h.Tenant, h.Platform, "", map[string]string{"status": string(AccountSuspended)})}
+	return st, unusable("refresh", h.Platform, AccountSuspended)
+}
+
+// askAgain is when a refresh whose answer was lost is repeated; see presentAgain.
+func (c *Connector) askAgain(h *hold, old *Tokens) *time.Time {
+	expiry := old.AccessExpiry
+	known := expiry != nil && !expiry.IsZero()
+	if h.a.Rotation.Class == RotationStable || h.a.inGrace(h.SentAt, h.now()) || !known || over(expiry, h.now()) {
+		return h.later()
+	}
+	return at(*expiry)
+}
+
+// later is when a refresh that failed is tried again: soon, where a lost answer
+// can be had for a while only.
+func (h *hold) later() *time.Time {
+	if h.spent() && h.a.inGrace(h.SentAt, h.now()) {
+		return at(h.now().Add(time.Second << min(h.Failures, 5)))
+	}
+	return backoff(h.Failures, h.now())
+}
+
+// terminal is the platform's word that the grant is over. Where the refresh
+// token stays the same, one refusal may be the platform's own mistake, and
+// nothing is lost by asking again later.
+func (c *Connector) terminal(h *hold, old *Tokens) (Settlement, error) {
+	status := AccountReauthRequired
+	if over(old.RefreshExpiry, h.now()) {
+		status = AccountTokenExpired
+	}
+	confirmed := h.rejected || h.RefusedAt != nil && !h.now().Before(h.RefusedAt.Add(secondRefusal))
+	if h.a.Rotation.Class != RotationStable || confirmed || status == AccountTokenExpired {
+		return c.end(h, status), unusable("refresh", h.Platform, status)
+	}
+	st := h.settlement(GrantActive)
+	st.RefusedAt = at(h.now())
+	if h.RefusedAt != nil {
+		st.RefusedAt = h.RefusedAt
+	}
+	st.DueAt = at(st.RefusedAt.Add(secondRefusal))
+	return st, refusedOnce(h)
+}
+
+// settle stores what came of a claim, or returns [ErrStale] where the grant has
+// gone on without it. New tokens exist nowhere else, so that a store which does
+// not answer is asked again for as long as ctx lasts.
+func (c *Connector) settle(ctx context.Context, h *hold, st Settlement) error {
+	if st.Tokens == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, h.a.leaseOf()) // afterwards the lease says it all
+		defer cancel()
+	}
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		_, err := c.cfg.Store.SettleGrant(ctx, st)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrStale), errors.Is(err, ErrNotFound): // its tenant may have been erased
+			return ErrStale
+		case !sleep(ctx, wait):
+			c.cfg.Logger.Error("a refresh could not be recorded", "platform", h.Platform, "grant", h.ID, "error", err)
+			return storeError("refresh", err)
+		}
+	}
+}
+
+// giveBack ends a claim that nothing came of. Where the grant has gone on, it
+// has no need of that.
+func (c *Connector) giveBack(ctx context.Context, h *hold, st Settlement) error {
+	if err := c.settle(ctx, h, st); !errors.Is(err, ErrStale) {
+		return err
+	}
+	return nil
+}
+
+// overtaken is what a refresh has come to that failed after the grant had gone
+// on: newer tokens make good what the platform said of the old ones.
+func (c *Connector) overtaken(ctx context.Context, h *hold, told error) error {
+	now, err := c.cfg.Store.ReadGrant(ctx, h.key())
+	if err == nil && now.Generation > h.Generation {
+		return nil
+	}
+	return told
+}
+
+// late deals with tokens that came when the grant had gone on without them. A
+// newer consent, or a repetition of this refresh, has made them worthless;
+// where no account is left they must not stay alive at the platform.
+func (c *Connector) late(ctx context.Context, h *hold, fresh *Tokens) error {
+	now, err := c.cfg.Store.ReadGrant(ctx, h.key())
+	switch {
+	case errors.Is(err, ErrNotFound): // erased, with its accounts
+	case err != nil:
+		return storeError("refresh", err)
+	case now.Generation != h.Generation:
+		return nil
+	}
+	live, _, err := c.cfg.Store.ListAccounts(ctx, h.Tenant, AccountFilter{GrantID: h.ID}, Page{Limit: 1})
+	if err != nil {
+		return storeError("refresh", err)
+	}
+	if len(live) == 0 {
+		c.revoke(ctx, h.a, fresh, newID(c.cfg.Now()))
+	}
+	return unusable("refresh", h.Platform, AccountReauthRequired)
+}
+
+// asProviderError is what the platform said; an error of anything else says
+// nothing about the grant.
+func asProviderError(err error) *ProviderError {
+	if platform, ok := errors.AsType[*ProviderError](err); ok {
+		return platform
+	}
+	if err == nil {
+		return &ProviderError{}
+	}
+	return &ProviderError{Class: ClassRetry, Err: err}
+}
+
+// isDown reports whether the platform has not answered, or not for itself.
+func (e *ProviderError) isDown() bool {
+	return e.Class == ClassUncertain || e.Class == ClassRetry && (e.Status == 0 || e.Status >= http.StatusInternalServerError)
+}
