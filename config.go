@@ -30,7 +30,7 @@ type Config struct {
 	// X-Forwarded header. It must be https, or http on a loopback host.
 	BaseURL string
 
-	// Store keeps everything; see packages memstore and sqlitestore.
+	// Store keeps everything; see packages sqlitestore, pgstore and memstore.
 	Store Store
 
 	// Keys seal whatever is secret; see package tokencrypt.
@@ -214,7 +214,7 @@ func fieldError(field, format string, args ...any) error {
 func (cfg *Config) validate() error {
 	switch {
 	case cfg.Store == nil:
-		return fieldError("Store", "is nil; pass memstore.New(nil) or sqlitestore.Open(…)")
+		return fieldError("Store", "is nil; pass sqlitestore.Open(…), pgstore.Open(…) or memstore.New(nil)")
 	case cfg.Keys == nil || cfg.Keys.PrimaryID() == "":
 		return fieldError("Keys", "is nil or empty; load a key ring with tokencrypt.ParseKeyring")
 	case cfg.Authenticate == nil:

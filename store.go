@@ -6,7 +6,7 @@ import (
 )
 
 // Store keeps flows, accounts, grants, clients, subjects and events. Most
-// users pass memstore, sqlitestore or another ready one to [New]; the
+// users pass sqlitestore, pgstore or memstore to [New]; the
 // interfaces here are for those who write a store, and package storetest holds
 // each sentence of their contract as a test.
 //

@@ -36,7 +36,7 @@ func wantHolds(t *testing.T, args ...string) {
 	if said, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
-	args = append(args, "-for", "10s", "-grants", "500", "-life", "20s")
+	args = append(args, "-for", "10s", "-grants", "1000", "-life", "20s", "-every", "150ms")
 	said, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
 	if strings.Contains(string(said), pgcluster.ErrMissing.Error()) {
 		testreq.Missing(t, "PostgreSQL", pgcluster.ErrMissing.Error())
