@@ -95,7 +95,7 @@ func TestFault44_ErasureWinsEveryRace(t *testing.T) {
 				r = &registry{fake: f, alive: map[string]bool{}}
 				c.Providers = []connect.Provider{r}
 			})
-			for i := range raceRounds() {
+			for i := range raceRounds(name) {
 				b.raceErasure(fmt.Sprint("tenant-", i), i)
 			}
 			b.settled()
