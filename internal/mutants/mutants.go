@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -82,7 +83,10 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(temp) }()
-	l := lab{root: s.root, temp: temp, parallel: max(1, s.parallel)}
+	l, err := newLab(s.root, temp, max(1, s.parallel))
+	if err != nil {
+		return err
+	}
 	if err := l.baseline(ctx, chosen); err != nil {
 		return err
 	}
@@ -119,6 +123,12 @@ func tell(ctx context.Context, results <-chan result, every bool, out io.Writer)
 type lab struct {
 	root, temp string
 	parallel   int
+	binaries   map[string]*binary // of the packages whose tests are needed
+}
+
+func newLab(root, temp string, parallel int) (lab, error) {
+	root, err := filepath.Abs(root)
+	return lab{root: root, temp: temp, parallel: parallel, binaries: map[string]*binary{}}, err
 }
 
 // tryAll tries mutants side by side, in their order, until ctx ends.

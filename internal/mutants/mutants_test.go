@@ -41,6 +41,7 @@ func TestJudge(t *testing.T) {
 		"it does not compile":      {"# example.com/a\na.go:3:1: undefined: b\nFAIL\texample.com/a [build failed]\nFAIL\n", errExit, notBuilt},
 		"it does not parse":        {"# example.com/a\na.go:3:1: expected declaration\nFAIL\texample.com/a [setup failed]\nFAIL\n", errExit, notBuilt},
 		"nothing is called so":     {"ok  \texample.com/a\t0.1s [no tests to run]\n", nil, noTests},
+		"nothing, in a binary":     {"testing: warning: no tests to run\nPASS\n", nil, noTests},
 		"there are no tests":       {"?   \texample.com/a\t[no test files]\n", nil, noTests},
 		"the tests hang":           {"panic: test timed out after 2m0s\n\trunning tests:\n\t\tTestThreat2_A (2m0s)\nFAIL\texample.com/a\t120s\n", errExit, timedOut},
 		"one fails and one hangs":  {"--- FAIL: TestThreat2_A (0.01s)\npanic: test timed out after 2m0s\nFAIL\texample.com/a\t120s\n", errExit, killed},
@@ -127,7 +128,10 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 
 func TestLab(t *testing.T) {
 	t.Parallel()
-	l := lab{root: module(t), temp: t.TempDir(), parallel: 2}
+	l, err := newLab(module(t), t.TempDir(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := l.baseline(t.Context(), []mutant{good}); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -20,6 +19,7 @@ import (
 const (
 	testLimit  = 2 * time.Minute // of the tests; the slowest row takes seconds
 	childLimit = 5 * time.Minute // of building and testing
+	waitDelay  = time.Second
 )
 
 // verdict is what a mutant came to.
@@ -36,7 +36,7 @@ const (
 
 var (
 	buildFailed = regexp.MustCompile(`(?m)^FAIL\t.*\[(build|setup) failed\]$`)
-	nothingRan  = regexp.MustCompile(`(?m)^ok .*\[no tests to run\]$|\[no test files\]$`)
+	nothingRan  = regexp.MustCompile(`(?m)^ok .*\[no tests to run\]$|^testing: warning: no tests to run$|\[no test files\]$`)
 	testTimeout = regexp.MustCompile(`(?m)^panic: test timed out after `)
 	panicked    = regexp.MustCompile(`(?m)^(panic|fatal error): `)
 	passed      = regexp.MustCompile(`(?m)^--- PASS: (\S+)`)
@@ -86,46 +86,46 @@ func (r result) String() string {
 	}
 }
 
-// try runs the named tests with the patch laid over the source.
+// try runs the named tests with the patch.
 func (l lab) try(ctx context.Context, i int, m mutant) result {
-	overlay, err := l.overlay(i, m)
-	if err != nil {
-		return result{m, unclear, err.Error()}
-	}
-	output, err := l.goTest(ctx, m.inPackage(), m.expression(), "-failfast", "-overlay="+overlay)
+	output, err := l.test(ctx, i, m)
 	return result{m, judge(m.row, output, err), output}
 }
 
-// overlay writes the patched file, and the file that tells go of it.
-func (l lab) overlay(i int, m mutant) (string, error) {
+func (l lab) test(ctx context.Context, i int, m mutant) (string, error) {
 	source, err := m.patched(l.root)
 	if err != nil {
-		return "", err
+		return err.Error(), err
 	}
-	patched := filepath.Join(l.temp, strconv.Itoa(i)+path.Ext(m.file))
-	replace, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.FromSlash(m.file): patched}})
+	file, patched := filepath.Join(l.root, filepath.FromSlash(m.file)), filepath.Join(l.temp, strconv.Itoa(i)+path.Ext(m.file))
+	if err := os.WriteFile(patched, source, 0o600); err != nil {
+		return err.Error(), err
+	}
+	if program, ok := l.rebuild(ctx, i, l.binaries[m.inPackage()], file, patched); ok {
+		return l.runTests(ctx, program, m.inPackage(), m.expression())
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {file: patched}})
 	if err != nil {
-		return "", err
+		return err.Error(), err
 	}
-	overlay := filepath.Join(l.temp, strconv.Itoa(i)+".json")
-	return overlay, errors.Join(os.WriteFile(patched, source, 0o600), os.WriteFile(overlay, replace, 0o600))
+	name := filepath.Join(l.temp, strconv.Itoa(i)+".json")
+	if err := os.WriteFile(name, overlay, 0o600); err != nil {
+		return err.Error(), err
+	}
+	return l.goTest(ctx, m.inPackage(), m.expression(), "-failfast", "-overlay="+name)
 }
+
+// compilerFlags build as fast as can be what runs for a second.
+const compilerFlags = "-gcflags=-N -l -dwarf=false"
 
 // goTest runs tests of one package. Nothing that it starts outlasts it.
 func (l lab) goTest(ctx context.Context, pkg, expression string, flags ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, childLimit)
 	defer cancel()
 	args := []string{
-		"test", "-count=1", "-vet=off", "-timeout=" + testLimit.String(), "-run=" + expression,
-		"-gcflags=-N -l -dwarf=false", "-ldflags=-s -w", // what runs for a second is built as fast as can be
+		"test", "-count=1", "-vet=off", "-timeout=" + testLimit.String(), "-run=" + expression, compilerFlags, "-ldflags=-s -w",
 	}
-	command := exec.CommandContext(ctx, "go", append(append(args, flags...), pkg)...) //nolint:gosec // arguments of our own table
-	command.Dir = l.root
-	command.Env = append(command.Environ(), "GOGC=400",
-		"TMPDIR="+l.temp) // so that what is killed leaves nothing
-	command.WaitDelay = time.Second
-	asGroup(command)
-	output, err := command.CombinedOutput()
+	output, err := l.command(ctx, "go", append(append(args, flags...), pkg)...).CombinedOutput()
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()
 	}
@@ -141,7 +141,9 @@ func (l lab) baseline(ctx context.Context, mutants []mutant) error {
 	}
 	var problems []error
 	for _, pkg := range slices.Sorted(maps.Keys(needed)) {
-		problems = append(problems, l.baselineOf(ctx, pkg, needed[pkg]))
+		built, err := l.binaryOf(ctx, pkg)
+		l.binaries[pkg] = built
+		problems = append(problems, err, l.baselineOf(ctx, pkg, needed[pkg]))
 	}
 	return errors.Join(problems...)
 }
