@@ -33,7 +33,7 @@ func Example() {
 func host(ctx context.Context, store connect.Store, keys *tokencrypt.Keyring, accountID string) error {
 	c, err := connect.New(connect.Config{
 		BaseURL: "https://app.example.com/connect",
-		Store:   store, // from sqlitestore.Open(ctx, "connect.db", nil)
+		Store:   store, // from sqlitestore.Open(ctx, "connect.db", nil), or pgstore.Open for many hosts
 		Keys:    keys,  // from tokencrypt.ParseKeyring(os.Getenv("CONNECT_KEYS"))
 		Providers: []connect.Provider{
 			x.New(x.Options{ClientID: os.Getenv("X_ID"), ClientSecret: connect.NewSecret(os.Getenv("X_SECRET"))}),

@@ -134,7 +134,7 @@ func TestFault11_OthersAreOnTime(t *testing.T) {
 				t.Errorf("%s was refreshed %v after it was due", p.subject, late)
 			}
 		}
-		if f.crowd.most != 16 || len(f.crowd.presentations()) > 16+16+25 {
+		if f.crowd.most > 16 || f.crowd.most < 8 || len(f.crowd.presentations()) > 16+16+25 {
 			t.Errorf("the platform that hangs had %d requests, %d at once", len(f.crowd.presentations()), f.crowd.most)
 		}
 		if got := f.tally(); got["active active 1"]+got["uncertain active 1"] != len(f.accounts) {
