@@ -88,6 +88,18 @@ func (c *Connector) readAccount(ctx context.Context, op, tenant, id string) (Acc
 	return account, readError(op, what, err)
 }
 
+// permitted reads an account for who may do this with it.
+func (c *Connector) permitted(ctx context.Context, op string, p Principal, name ActionName, id string) (Account, error) {
+	if err := checkPrincipal(op, p); err != nil {
+		return Account{}, err
+	}
+	account, err := c.readAccount(ctx, op, p.Tenant, id)
+	if err != nil {
+		return Account{}, err
+	}
+	return account, c.authorize(ctx, p, Action{Name: name, Platform: account.Platform, AccountID: id})
+}
+
 // FlowView is how a flow stands, for polling and for support.
 type FlowView struct {
 	FlowID   string
@@ -156,14 +168,8 @@ const revokeTimeout = 20 * time.Second
 // again. Another tenant's account is [CodeNotFound].
 func (c *Connector) Disconnect(ctx context.Context, p Principal, id string) (*Disconnected, error) {
 	const op = "disconnect"
-	if err := checkPrincipal(op, p); err != nil {
-		return nil, err
-	}
-	account, err := c.readAccount(ctx, op, p.Tenant, id)
+	account, err := c.permitted(ctx, op, p, ActionDisconnect, id)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.authorize(ctx, p, Action{Name: ActionDisconnect, Platform: account.Platform, AccountID: id}); err != nil {
 		return nil, err
 	}
 	event := c.event(EventAccountDisconnected, p.Tenant, account.Platform, id, map[string]string{"by": p.User})

@@ -76,14 +76,8 @@ func (at *attempt) source() *Tokens {
 // onGrant finds an account that has siblings on its grant, for who may do this
 // with it.
 func (c *Connector) onGrant(ctx context.Context, op string, p Principal, name ActionName, accountID string) (*attempt, Account, error) {
-	if err := checkPrincipal(op, p); err != nil {
-		return nil, Account{}, err
-	}
-	account, err := c.readAccount(ctx, op, p.Tenant, accountID)
+	account, err := c.permitted(ctx, op, p, name, accountID)
 	if err != nil {
-		return nil, Account{}, err
-	}
-	if err := c.authorize(ctx, p, Action{Name: name, Platform: account.Platform, AccountID: account.ID}); err != nil {
 		return nil, Account{}, err
 	}
 	at, err := c.borrow(ctx, op, account)

@@ -13,14 +13,8 @@ import "context"
 // refresh that succeeds ends the suspension.
 func (c *Connector) Refresh(ctx context.Context, p Principal, accountID string) (*Account, error) {
 	const op = "refresh"
-	if err := checkPrincipal(op, p); err != nil {
-		return nil, err
-	}
-	account, err := c.readAccount(ctx, op, p.Tenant, accountID)
+	account, err := c.permitted(ctx, op, p, ActionRefresh, accountID)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.authorize(ctx, p, Action{Name: ActionRefresh, Platform: account.Platform, AccountID: accountID}); err != nil {
 		return nil, err
 	}
 	switch account.Status {

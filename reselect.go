@@ -63,14 +63,8 @@ const maxLabel = 200
 // [CodeDisconnected]. Otherwise its errors are those of AddMore.
 func (c *Connector) Edit(ctx context.Context, p Principal, id string, req EditRequest) (*Account, error) {
 	const op = "edit"
-	if err := checkPrincipal(op, p); err != nil {
-		return nil, err
-	}
-	account, err := c.readAccount(ctx, op, p.Tenant, id)
+	account, err := c.permitted(ctx, op, p, ActionEdit, id)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.authorize(ctx, p, Action{Name: ActionEdit, Platform: account.Platform, AccountID: id}); err != nil {
 		return nil, err
 	}
 	if err := checkEdit(op, req); err != nil {
