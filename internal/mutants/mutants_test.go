@@ -63,7 +63,7 @@ func module(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range map[string]string{
-		"go.mod":     "module example.com/tiny\n\ngo 1.26\n",
+		"go.mod":     "module example.com/tiny\n\ngo 1.26.0\n",
 		"a/guard.go": "package a\n\nfunc guard(s string) bool {\n\treturn s != \"\" // the guard\n}\n\nfunc other() {}\n",
 		"a/guard_test.go": `package a
 
@@ -134,6 +134,10 @@ func TestLab(t *testing.T) {
 	}
 	if err := l.baseline(t.Context(), []mutant{good}); err != nil {
 		t.Fatal(err)
+	}
+	guard := filepath.Join(l.root, "a", "guard.go")
+	if _, ok := l.rebuild(t.Context(), 0, l.binaries[good.inPackage()], guard, guard); !ok {
+		t.Error("every mutant costs a whole go test")
 	}
 	absent := good
 	absent.tests = "^TestThreat7_Absent$"

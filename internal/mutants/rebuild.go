@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/version"
 	"io"
 	"os"
 	"os/exec"
@@ -93,7 +94,7 @@ func (l lab) rebuild(ctx context.Context, i int, b *binary, file, patched string
 	program = base + ".test"
 	compile := []string{
 		"tool", "compile", "-o", base + ".a", "-p", a.path(), "-importcfg", base + ".cfg", "-trimpath", patched + "=>" + file,
-		"-pack", "-complete", "-nolocalimports", "-lang=go" + a.Module.GoVersion, "-N", "-l", "-dwarf=false",
+		"-pack", "-complete", "-nolocalimports", "-lang=" + version.Lang("go"+a.Module.GoVersion), "-N", "-l", "-dwarf=false",
 	}
 	for _, name := range a.GoFiles {
 		if name = filepath.Join(a.Dir, name); name == file {
