@@ -86,6 +86,10 @@ SELECT ` + grantColumns + `, (SELECT now FROM clock), coalesce((
 	SELECT tenant FROM turn WHERE id IS NOT NULL OR passed >= 1000 ORDER BY taken + passed DESC LIMIT 1
 ), @after) FROM claimed ORDER BY part, place`
 
+// planOnce makes the server keep its plan. It would rather make one each time,
+// to know n, though that takes it longer than most claims do.
+const planOnce = "SET LOCAL plan_cache_mode = force_generic_plan"
+
 // dueRow is a claimed grant, and the tenant after which the turn goes on.
 type dueRow struct {
 	connect.ClaimedGrant
@@ -96,7 +100,8 @@ type dueRow struct {
 func (s *Store) ClaimDueGrants(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
 	var rows []dueRow
 	err := s.once(ctx, func(b *pgx.Batch) {
-		s.alone(b, grantsTurn, claim.Platform)
+		s.turn(b, grantsTurn, claim.Platform)
+		b.Queue(planOnce)
 		b.Queue(claimDue, s.with(values{
 			"platform": claim.Platform, "n": max(claim.N, 0), "after": claim.After, "attempt": claim.Attempt, "lease": claim.Lease,
 		})).Query(into(&rows, scanDue))

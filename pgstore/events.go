@@ -133,7 +133,7 @@ SELECT ` + eventColumns + `, position FROM claimed ORDER BY position`
 func (s *Store) ClaimEvents(ctx context.Context, n int, attempt string, lease time.Duration) ([]connect.Event, error) {
 	var rows []eventRow
 	err := s.once(ctx, func(b *pgx.Batch) {
-		s.alone(b, deliveryTurn, "")
+		s.turn(b, deliveryTurn, "")
 		b.Queue(claimEvents, s.with(values{"n": max(n, 0), "attempt": attempt, "lease": lease})).Query(into(&rows, scanEvent))
 	})
 	return eventsOf(rows), err

@@ -23,7 +23,7 @@ WHERE id IN (SELECT id FROM overdue) RETURNING ` + flowColumns
 func (s *Store) ClaimOverdueFlows(ctx context.Context, n int, lease time.Duration) ([]connect.Flow, error) {
 	var overdue []connect.Flow
 	err := s.once(ctx, func(b *pgx.Batch) {
-		s.alone(b, overdueTurn, "")
+		s.turn(b, overdueTurn, "")
 		b.Queue(claimOverdue, s.with(values{"n": max(n, 0), "lease": lease})).Query(into(&overdue, scanFlow))
 	})
 	slices.SortFunc(overdue, func(a, b connect.Flow) int {

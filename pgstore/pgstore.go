@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,6 +55,8 @@ type Store struct {
 	own    bool   // whether Close closes the pool
 	schema string // as SQL: quoted
 	now    func() time.Time
+
+	statements sync.Map // string to statement: those of this package, as the server takes them
 }
 
 var _ connect.Store = (*Store)(nil)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -36,10 +35,48 @@ type rewriter struct {
 
 // RewriteQuery implements [pgx.QueryRewriter].
 func (r rewriter) RewriteQuery(ctx context.Context, conn *pgx.Conn, query string, _ []any) (rewritten string, args []any, err error) {
-	named := pgx.NamedArgs{"now": r.store.clock()}
-	maps.Copy(named, r.values)
-	query = strings.ReplaceAll(query, defaultSchema+".", r.store.schema+".")
-	return named.RewriteQuery(ctx, conn, query, nil)
+	st, err := r.store.statement(ctx, conn, query, r.values)
+	for _, name := range st.names {
+		if name == "now" {
+			args = append(args, r.store.clock())
+		} else {
+			args = append(args, r.values[name])
+		}
+	}
+	return st.text, args, err
+}
+
+// statement is one as the server takes it: names are what $1 and so on are
+// called in ours.
+type statement struct {
+	text  string
+	names []string
+}
+
+// statement returns what query is to the server. To find out takes longer than
+// to send it, so it is done once.
+func (s *Store) statement(ctx context.Context, conn *pgx.Conn, query string, v values) (statement, error) {
+	if known, ok := s.statements.Load(query); ok {
+		return known.(statement), nil //nolint:forcetypeassert // nothing else is in there
+	}
+	self := pgx.NamedArgs{"now": "now"}
+	for name := range v {
+		self[name] = name
+	}
+	text, args, err := self.RewriteQuery(ctx, conn, strings.ReplaceAll(query, defaultSchema+".", s.schema+"."), nil)
+	if err != nil {
+		return statement{}, err
+	}
+	st := statement{text: text}
+	for _, arg := range args {
+		name, ok := arg.(string)
+		if !ok {
+			return statement{}, fmt.Errorf("pgstore: a name without a value in %s", query)
+		}
+		st.names = append(st.names, name)
+	}
+	s.statements.Store(query, st)
+	return st, nil
 }
 
 // now is the store's time in SQL. It is that of the moment, not of the

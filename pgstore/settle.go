@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -9,21 +10,21 @@ import (
 	"github.com/seed944197df/connect"
 )
 
+// settleGrant is all that most refreshes commit, and then a transaction of its
+// own: of four statements it would be the only one that does anything.
 const settleGrant = "UPDATE connect.grants SET " + settle + ", updated_at = " + now +
-	" WHERE tenant = @tenant AND id = @id AND " + isAccepted + " RETURNING " + grantColumns
+	" WHERE tenant = @tenant AND id = @id AND " + isAccepted + " AND " + durably + " RETURNING " + grantColumns
 
 // settlementValues are those of settleGrant.
 func settlementValues(st connect.Settlement) values {
-	v := values{
+	t := cmp.Or(st.Tokens, &connect.SealedTokens{})
+	return values{
 		"tenant": st.Tenant, "id": st.ID, "attempt": st.Attempt, "generation": st.Generation,
 		"status": string(st.Status), "reason": string(st.Reason), "due_at": nullable(st.DueAt), "presented": st.Presented,
 		"failures": st.Failures, "refused_at": nullable(st.RefusedAt), "fresh": st.Tokens != nil, "wipe": st.Wipe,
+		"sealed": t.Sealed, "scopes": t.Scopes,
+		"access_expiry": nullable(t.AccessExpiry), "refresh_expiry": nullable(t.RefreshExpiry),
 	}
-	if t := st.Tokens; t != nil {
-		v["sealed"], v["scopes"] = t.Sealed, t.Scopes
-		v["access_expiry"], v["refresh_expiry"] = nullable(t.AccessExpiry), nullable(t.RefreshExpiry)
-	}
-	return v
 }
 
 // SettleGrant implements [connect.GrantStore]. It returns
@@ -32,9 +33,7 @@ func (s *Store) SettleGrant(ctx context.Context, st connect.Settlement) (connect
 	var settled []grantRow
 	var err error
 	if st.AccountStatus == "" {
-		err = s.once(ctx, func(b *pgx.Batch) {
-			b.Queue(settleGrant, s.with(settlementValues(st))).Query(into(&settled, scanGrant))
-		})
+		settled, err = list(ctx, s, scanGrant, settleGrant, settlementValues(st))
 	} else {
 		err = s.write(ctx, func(tx pgx.Tx) error {
 			var err error

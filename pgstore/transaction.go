@@ -21,6 +21,11 @@ const begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
 // are.
 const durable = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`
 
+// durably is durable as a condition, which always holds, of a statement that is
+// a transaction of its own.
+const durably = `CASE WHEN current_setting('synchronous_commit') = 'off'
+	THEN set_config('synchronous_commit', 'on', true) = 'on' ELSE true END`
+
 // impatient ends the transaction of a client that is gone or hangs while it
 // holds locks.
 const impatient = `SELECT set_config('idle_in_transaction_session_timeout', '10s', true)`

@@ -47,11 +47,15 @@ func main() {
 	}
 }
 
+// memory is what docs/operations.md advises for so many rows: the rows that a
+// claim touches should be in it.
+const memory = "shared_buffers=1GB"
+
 func run(ctx context.Context, s settings, out io.Writer) (err error) {
 	if s.rows < 1000 || s.grants < 1 || s.rounds < 1 {
 		return errors.New("-rows must be at least 1000, -grants and -rounds at least 1")
 	}
-	cluster, err := pgcluster.Start(ctx, "")
+	cluster, err := pgcluster.Start(ctx, "", memory)
 	if err != nil {
 		return err
 	}

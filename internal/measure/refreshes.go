@@ -124,7 +124,7 @@ func drain(ctx context.Context, pool *pgxpool.Pool, s settings, a assignment) (t
 		select {
 		case <-ctx.Done():
 			return 0, nil, ctx.Err()
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(200 * time.Millisecond):
 		}
 		if err := pool.QueryRow(ctx, "SELECT sum(generation) FROM connect.grants").Scan(&now); err != nil {
 			return 0, nil, err

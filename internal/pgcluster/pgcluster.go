@@ -35,12 +35,13 @@ type Cluster struct {
 
 // Start makes a new cluster below dir, which defaults to the folder for
 // temporary files and must be short, since the path of a socket has at most
-// 107 bytes. It returns once the server takes connections. Stop must be
-// called.
+// 107 bytes. Settings are such as "shared_buffers=1GB"; what they leave out is
+// as the server has it by default. Start returns once the server takes
+// connections. Stop must be called.
 //
 // Started by root, the server runs as the user postgres, who must be able to
 // reach dir.
-func Start(ctx context.Context, dir string) (*Cluster, error) {
+func Start(ctx context.Context, dir string, settings ...string) (*Cluster, error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func Start(ctx context.Context, dir string) (*Cluster, error) {
 	if err := errors.Join(chown(own), c.init(ctx)); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(own))
 	}
-	if err := c.serve(ctx); err != nil {
+	if err := c.serve(ctx, settings); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
@@ -108,13 +109,17 @@ func run(command *exec.Cmd) error {
 }
 
 // serve starts the server, which outlives ctx, and waits until it is ready.
-func (c *Cluster) serve(ctx context.Context) error {
+func (c *Cluster) serve(ctx context.Context, settings []string) error {
 	log, err := os.Create(c.log())
 	if err != nil {
 		return fmt.Errorf("pgcluster: %w", err)
 	}
 	defer log.Close()
-	server := c.command(context.WithoutCancel(ctx), "postgres", "-D", c.data(), "-k", c.dir, "-h", "", "-N", strconv.Itoa(connections))
+	args := []string{"-D", c.data(), "-k", c.dir, "-h", "", "-N", strconv.Itoa(connections)}
+	for _, setting := range settings {
+		args = append(args, "-c", setting)
+	}
+	server := c.command(context.WithoutCancel(ctx), "postgres", args...)
 	server.Stdout, server.Stderr = log, log
 	asServer(server)
 	if err := server.Start(); err != nil {

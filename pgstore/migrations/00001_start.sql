@@ -138,3 +138,21 @@ CREATE INDEX events_before ON events (tenant, account_id, position) WHERE NOT de
 CREATE INDEX events_held ON events (attempt) WHERE NOT delivered;
 
 CREATE TABLE ended_tenants (tenant text COLLATE "C" PRIMARY KEY);
+
+-- Claimers take turns at these (locks.go).
+CREATE TABLE turn0 ();
+CREATE TABLE turn1 ();
+CREATE TABLE turn2 ();
+CREATE TABLE turn3 ();
+CREATE TABLE turn4 ();
+CREATE TABLE turn5 ();
+CREATE TABLE turn6 ();
+CREATE TABLE turn7 ();
+CREATE TABLE turn8 ();
+CREATE TABLE turn9 ();
+CREATE TABLE turn10 ();
+CREATE TABLE turn11 ();
+CREATE TABLE turn12 ();
+CREATE TABLE turn13 ();
+CREATE TABLE turn14 ();
+CREATE TABLE turn15 ();
