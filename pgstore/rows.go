@@ -56,8 +56,9 @@ type statement struct {
 // statement returns what query is to the server. To find out takes longer than
 // to send it, so it is done once.
 func (s *Store) statement(ctx context.Context, conn *pgx.Conn, query string, v values) (statement, error) {
-	if known, ok := s.statements.Load(query); ok {
-		return known.(statement), nil //nolint:forcetypeassert // nothing else is in there
+	known, _ := s.statements.Load(query)
+	if st, ok := known.(*statement); ok {
+		return *st, nil
 	}
 	self := pgx.NamedArgs{"now": "now"}
 	for name := range v {
@@ -75,7 +76,7 @@ func (s *Store) statement(ctx context.Context, conn *pgx.Conn, query string, v v
 		}
 		st.names = append(st.names, name)
 	}
-	s.statements.Store(query, st)
+	s.statements.Store(query, &st)
 	return st, nil
 }
 
