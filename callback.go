@@ -326,7 +326,7 @@ func (c *Connector) quarantine(ctx context.Context, at *attempt, resp *response,
 		at.flow.Ticket = digest(ticket)
 		at.flow.ExpiresAt = c.now().Add(c.cfg.TicketTTL)
 		if err := c.persist(ctx, at, FlowParked, "exchange"); err != nil {
-			c.abandonLater(at, at.tokens)
+			c.giveUpLater(at)
 			return nil, storeError(resp.op, err)
 		}
 		return c.outcome(ctx, at)

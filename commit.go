@@ -42,7 +42,7 @@ func (c *Connector) work(ctx context.Context, at *attempt, get func(context.Cont
 	case c.committed(at):
 		return c.outcome(ctx, at)
 	default:
-		c.abandonLater(at, at.tokens)
+		c.giveUpLater(at)
 		return nil, storeError(at.op, err)
 	}
 }
@@ -72,11 +72,12 @@ func (c *Connector) ask(ctx context.Context, at *attempt) (*Outcome, error) {
 	if err == nil {
 		return c.outcome(ctx, at)
 	}
-	c.abandonLater(at, at.tokens)
 	if errors.Is(err, errSealing) {
+		c.abandonLater(at, at.tokens)
 		at.progress.Candidates = nil
 		return c.failed(ctx, at, err)
 	}
+	c.giveUpLater(at)
 	return nil, storeError(at.op, err)
 }
 

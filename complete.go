@@ -3,6 +3,7 @@ package connect
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // CompleteRequest ends a flow from the host's side: with the ticket that the
@@ -110,6 +111,20 @@ func (c *Connector) giveUp(ctx context.Context, at *attempt, code Code) error {
 	default:
 		return storeError(at.op, err)
 	}
+}
+
+// giveUpLater gives up a flow of which a write failed. That may have happened
+// all the same, and then accounts or a selection live on the tokens: nothing is
+// given back before the row says so, or the store has been away for too long.
+func (c *Connector) giveUpLater(at *attempt) {
+	left, tokens := *at, at.tokens
+	c.detach(settleBudget, func(ctx context.Context) {
+		_, err := c.fail(ctx, &left, CodeUnavailable)
+		holding := []FlowStatus{FlowConnected, FlowPending, FlowParked}
+		if !errors.Is(err, ErrConflict) || !slices.Contains(holding, left.flow.Status) {
+			c.abandonLater(&left, tokens)
+		}
+	})
 }
 
 // action is what the host is asked about this flow.

@@ -34,8 +34,9 @@ type TenantStore interface {
 	// EndTenant marks a tenant as ended, for good. From then on CreateFlow,
 	// PutClient, and CommitFlow with a grant or accounts must be [ErrNotFound]
 	// for it, those that run meanwhile included; what there is can be read,
-	// released, claimed and settled until it is erased. Repeating it changes
-	// nothing.
+	// released, claimed and settled until it is erased. Grants with tokens that
+	// no live account is on become [GrantRevoking] with it, as ReleaseAccount
+	// leaves them. Repeating it changes nothing.
 	EndTenant(ctx context.Context, tenant string) error
 
 	// EraseTenant deletes every row of a tenant that was ended, but the mark

@@ -14,6 +14,11 @@ func (s *Store) EndTenant(ctx context.Context, tenant string) error {
 	}
 	defer s.mu.Unlock()
 	s.ended[tenant] = true
+	for _, g := range s.grants {
+		if g.Tenant == tenant && !g.Revoking() {
+			s.leaveGrant(g)
+		}
+	}
 	return nil
 }
 

@@ -62,12 +62,19 @@ const disconnect = `UPDATE connect.accounts
 	WHERE tenant = @tenant AND id = @id RETURNING ` + accountColumns
 
 // leaveGrant marks the grant for revocation where no live account is left on
-// it.
-const leaveGrant = `UPDATE connect.grants
-	SET status = 'revoking', due_at = ` + now + `, updated_at = ` + now + `, ` + free + `
-	WHERE tenant = @tenant AND id = @id AND octet_length(sealed) > 0 AND NOT EXISTS (
-		SELECT FROM connect.accounts WHERE tenant = @tenant AND grant_id = @id AND status <> 'disconnected'
-	) RETURNING ` + grantColumns
+// it, leaveGrants those of a tenant.
+const (
+	leave = `UPDATE connect.grants
+		SET status = 'revoking', due_at = ` + now + `, updated_at = ` + now + `, ` + free + ` WHERE tenant = @tenant `
+	isLeft = `octet_length(sealed) > 0 AND NOT EXISTS (
+			SELECT FROM connect.accounts a WHERE a.tenant = @tenant AND a.grant_id = grants.id AND a.status <> 'disconnected'
+		)`
+	leaveGrant  = leave + "AND id = @id AND " + isLeft + " RETURNING " + grantColumns
+	leaveGrants = leave + `AND id IN (
+			SELECT id FROM connect.grants WHERE tenant = @tenant AND status <> 'revoking' AND prior <> 'revoking' AND ` + isLeft + `
+			ORDER BY id FOR UPDATE
+		)`
+)
 
 func (s *Store) release(ctx context.Context, tx pgx.Tx, stored connect.Released, events []connect.Event) (connect.Released, error) {
 	var accounts []connect.Account

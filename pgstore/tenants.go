@@ -14,6 +14,7 @@ func (s *Store) EndTenant(ctx context.Context, tenant string) error {
 	return s.once(ctx, func(b *pgx.Batch) {
 		s.alone(b, tenantLock, tenant)
 		b.Queue("INSERT INTO connect.ended_tenants (tenant) VALUES (@tenant) ON CONFLICT DO NOTHING", s.with(values{"tenant": tenant}))
+		b.Queue(leaveGrants, s.with(values{"tenant": tenant}))
 	})
 }
 

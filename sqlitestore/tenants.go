@@ -11,6 +11,17 @@ import (
 func (s *Store) EndTenant(ctx context.Context, tenant string) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO ended_tenants (tenant) VALUES (?) ON CONFLICT DO NOTHING", tenant)
+		if err != nil {
+			return err
+		}
+		going, err := all(ctx, tx, scanGrant, "SELECT "+grantColumns+` FROM grants
+			WHERE tenant = ?1 AND status <> 'revoking' AND prior <> 'revoking'
+			AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.tenant = ?1 AND a.grant_id = grants.id AND a.status <> 'disconnected')`, tenant)
+		for _, grant := range going {
+			if _, _, left := leaveGrant(ctx, tx, grant, s.clock()); left != nil {
+				return left
+			}
+		}
 		return err
 	})
 }

@@ -14,6 +14,7 @@ func endedTests() []test {
 		{"an ended tenant gets no flow, client, grant or account", endedGetsNothing},
 		{"what an ended tenant has can be read, ended, claimed, settled and released", endedGoesOn},
 		{"ending a tenant leaves the others alone", endedAlone},
+		{"ending a tenant revokes the grants that no account is on", endedLeaves},
 		{"ending a tenant again changes nothing", endedTwice},
 		{"whoever writes after EndTenant has returned fails", endedRace},
 	}
@@ -84,9 +85,31 @@ func endedAlone(s *state) {
 	}
 }
 
+func endedLeaves(s *state) {
+	s.connected(1)
+	moved, wiped := newCommit(2), newCommit(3) // whose accounts another consent has
+	moved.Accounts, moved.Events = nil, nil
+	wiped.Accounts, wiped.Events, wiped.Grant.Sealed = nil, nil, nil
+	s.commit(moved)
+	s.commit(wiped)
+	s.claim(2, "attempt-1")
+	s.end(tenant)
+	s.equal("grant of a live account", s.grant(1).Status, connect.GrantActive)
+	s.equal("grant of none", s.grant(2).Status, connect.GrantRevoking)
+	s.equal("grant of none, without tokens", s.grant(3).Status, connect.GrantActive)
+	s.equal("prior", s.claim(2, "attempt-2").Prior, connect.GrantRevoking)
+}
+
 func endedTwice(s *state) {
 	s.connected(1)
+	left := newCommit(2)
+	left.Accounts, left.Events = nil, nil
+	s.commit(left)
 	s.end(tenant)
+	s.claim(2, "attempt-1")
+	st := noTokens("attempt-1", 1)
+	st.ID, st.Status, st.DueAt = "grant-2", connect.GrantRevoking, in(time.Hour)
+	s.settle(st)
 	check := s.unchanged(tenant)
 	s.end(tenant)
 	check()

@@ -73,6 +73,18 @@ func endedFlaws() []flaw {
 			},
 		},
 		{
+			"ending a tenant revokes the grants that no account is on", "they are left as they are",
+			func(s *flawed) {
+				s.readGrant = func(ctx context.Context, key connect.GrantKey) (connect.Grant, error) {
+					grant, err := s.sound.ReadGrant(ctx, key)
+					if grant.ID == "grant-2" && grant.Status == connect.GrantRevoking {
+						grant.Status = connect.GrantActive
+					}
+					return grant, err
+				}
+			},
+		},
+		{
 			"ending a tenant again changes nothing", "a tenant ends once",
 			func(s *flawed) {
 				s.endTenant = func(ctx context.Context, tenant string) error {
