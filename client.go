@@ -186,9 +186,6 @@ func (c *Connector) use(ctx context.Context, tenant, accountID string) (*account
 	return c.openUse(ctx, tenant, accountID)
 }
 
-// patience is how long a request waits for a new token while the old one works.
-const patience = 2 * time.Second
-
 func (c *Connector) openUse(ctx context.Context, tenant, accountID string) (*accountUse, error) {
 	account, err := c.usable(ctx, tenant, accountID)
 	if err != nil {
@@ -336,8 +333,3 @@ func (s *tokenSource) token(ctx context.Context) (*oauth2.Token, error) {
 }
 
 var _ http.RoundTripper = (*accountTransport)(nil)
-
-// isCanceled reports whether a caller gave up.
-func isCanceled(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}

@@ -10,7 +10,7 @@
 // One sentence to hold on to: connect once, and it stays connected, or says
 // exactly why not and who must act.
 //
-// A host needs only: [Config], [New], Handler, Run, Client, Accounts,
+// A host needs only: [Config], [New], Handler, Run, Close, Client, Accounts,
 // Disconnect, [Principal], [Error]; the rest is for stores and providers.
 //
 // # The words
@@ -33,9 +33,15 @@
 //   - callback.go: the answer of the platform, check by check. complete.go is
 //     the other way back, by ticket.
 //   - candidates.go, pending.go, package selection: what may be chosen.
+//     more.go and reselect.go choose again from a grant that is there;
+//     importing.go is a flow for tokens that the host has from elsewhere.
 //   - commit.go: grant, accounts, events and outcome in one transaction.
-//   - client.go: a request as an account. refresh.go: new tokens, once.
-//   - accounts.go, revoke.go: the end.
+//   - client.go: a request as an account. refresh.go: new tokens, once, for who
+//     asks. run.go does it for what is due: hold.go is a claim on a grant,
+//     plan.go decides, gate.go spares the platform, present.go sends and
+//     settles.
+//   - health.go, probe.go: how an account is, and what the platform says.
+//   - accounts.go, revoke.go, tenants.go: the end.
 //   - handlers.go, link.go, ui.go: the same over HTTP, and as pages.
 //   - provider.go and store.go (with events.go): the two contracts for those
 //     who extend it.

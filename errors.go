@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -192,6 +193,11 @@ func printable(code string) string {
 		return ""
 	}
 	return code
+}
+
+// isCanceled reports whether a caller gave up.
+func isCanceled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // classOf returns the class of the [*ProviderError] in err's tree; any other

@@ -2,6 +2,7 @@ package connect_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -166,6 +167,7 @@ func TestFault13_AnOutageEndsNothing(t *testing.T) {
 }
 
 // What a platform asks for is honoured for all of its accounts, up to an hour.
+// It costs none of them its status, and afterwards all are refreshed.
 func TestFault12_RetryAfter(t *testing.T) {
 	t.Parallel()
 	began := newClock().Now()
@@ -188,14 +190,21 @@ func TestFault12_RetryAfter(t *testing.T) {
 			t.Parallel()
 			clock := &clock{now: began}
 			var asked atomic.Int64
+			var open atomic.Bool
 			f := newFleet(t, clock.Now, 1, 0)
-			f.engine = f.another(limited(t, &asked, tt.header))
+			f.engine = f.another(limited(t, &asked, &open, tt.header))
 			seed := func(life time.Duration, subjects string, n int) {
 				t.Helper()
 				f.crowd.life = life
-				if _, err := connect.Seed(t.Context(), f.engine, "x", "acme", f.crowd.all(subjects, n)); err != nil {
+				granted := f.crowd.all(subjects, n)
+				for _, tokens := range granted {
+					tokens.Scopes = x.New(x.Options{}).Platform().Methods[0].DefaultScopes
+				}
+				accounts, err := connect.Seed(t.Context(), f.engine, "x", "acme", granted)
+				if err != nil {
 					t.Fatal(err)
 				}
+				f.accounts = append(f.accounts, accounts...)
 			}
 			seed(fakeLife, "first", 1)
 			clock.advance(fakeLife)
@@ -211,16 +220,34 @@ func TestFault12_RetryAfter(t *testing.T) {
 			if off := pause - tt.pause; off < 0 || off > 5*time.Second || asked.Load() != 2 {
 				t.Errorf("%d requests after %v, want one more after %v", asked.Load()-1, pause, tt.pause)
 			}
+			f.wantAll("active active 1")
+			open.Store(true)
+			const again = 5 * time.Minute // those that were refused wait for some minutes of their own
+			for wait := time.Duration(0); f.tally()["active active 2"] < len(f.accounts) && wait < tt.pause+again; wait += 5 * time.Second {
+				clock.advance(5 * time.Second)
+				f.round()
+			}
+			f.wantAll("active active 2")
+			for _, kind := range f.events() {
+				if kind != connect.EventAccountConnected {
+					t.Errorf("event %s, want none but that they were connected", kind)
+				}
+			}
 		})
 	}
 }
 
-// limited makes X a server that wants to be left alone, and counts how often it
-// is asked all the same.
-func limited(t *testing.T, asked *atomic.Int64, retryAfter string) func(*connect.Config) {
+// limited makes X a server that wants to be left alone until it is open, and
+// counts how often it is asked.
+func limited(t *testing.T, asked *atomic.Int64, open *atomic.Bool, retryAfter string) func(*connect.Config) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
+		if open.Load() {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"token_type":"bearer","expires_in":7200,"access_token":"next","refresh_token":"next"}`)
+			return
+		}
 		if retryAfter != "" {
 			w.Header().Set("Retry-After", retryAfter)
 		}

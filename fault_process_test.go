@@ -3,9 +3,11 @@ package connect_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -142,6 +144,83 @@ func TestFault7_NothingIsSentAfterTheEnd(t *testing.T) {
 			t.Errorf("accounts by state %v, want the others as they were", got)
 		}
 	})
+}
+
+// leaving is a store that answers nothing while it is gone.
+type leaving struct {
+	connect.Store
+
+	gone atomic.Bool
+}
+
+var errGone = errors.New("the store is gone")
+
+func (s *leaving) ClaimDueGrants(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
+	if s.gone.Load() {
+		return connect.DueGrants{}, errGone
+	}
+	return s.Store.ClaimDueGrants(ctx, claim)
+}
+
+func (s *leaving) RenewClaims(ctx context.Context, attempt string, grants []connect.GrantKey, lease time.Duration) error {
+	if s.gone.Load() {
+		return errGone
+	}
+	return s.Store.RenewClaims(ctx, attempt, grants, lease)
+}
+
+func (s *leaving) SettleGrant(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
+	if s.gone.Load() {
+		return connect.Grant{}, errGone
+	}
+	return s.Store.SettleGrant(ctx, st)
+}
+
+// The store is gone, for longer than new tokens are kept for it, when the
+// platform has issued them. Each loss is logged; when the store is back the
+// grants recover where the platform lets them, and else their users are told.
+func TestFault8_TheStoreIsGoneForLonger(t *testing.T) {
+	t.Parallel()
+	tests := map[connect.RotationClass]struct {
+		want string
+		told int
+	}{
+		connect.RotationStable: {"active active 2", 0},
+		connect.RotationStrict: {"dead reauth_required 1", 16},
+	}
+	for class, tt := range tests {
+		t.Run(string(class), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var logs syncBuffer
+				f := newFleet(t, time.Now, 1, 0, withRotation(class, 0))
+				store := &leaving{Store: f.config.Store}
+				f.config.Store, f.config.Logger = store, slog.New(slog.NewTextHandler(&logs, nil))
+				f.engine = f.another(nil)
+				f.engines, f.accounts = []*connect.Connector{f.engine}, f.seed("acme", 16)
+				f.crowd.lost = func(presentation) error { store.gone.Store(true); return nil }
+				pass(fakeLife * 9 / 10)
+				f.run(6 * time.Minute)
+				f.wantAll("sent active 1")
+				if got := strings.Count(logs.String(), "a refresh could not be recorded"); got != len(f.accounts) {
+					t.Errorf("%d losses are logged, want all %d", got, len(f.accounts))
+				}
+				f.crowd.lost = nil
+				store.gone.Store(false)
+				f.run(time.Minute)
+				f.wantAll(tt.want)
+				told := 0
+				for _, kind := range f.events() {
+					if kind == connect.EventAccountReauthRequired {
+						told++
+					}
+				}
+				if told != tt.told {
+					t.Errorf("%d users are told to connect again, want %d", told, tt.told)
+				}
+			})
+		})
+	}
 }
 
 // The platform ends the old tokens with the new consent. A refresh that was

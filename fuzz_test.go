@@ -268,7 +268,7 @@ func FuzzNavigation(f *testing.F) {
 		r.SetPathValue("platform", "x")
 		req, err := navigationRequest(r)
 		if err == nil {
-			err = checkScopes("start", Method{}, req.Scopes)
+			err = checkScopes("start", &adapter{}, Method{}, req.Scopes)
 		}
 		if err == nil {
 			err = checkMetadata("start", req.Metadata)

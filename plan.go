@@ -40,7 +40,7 @@ func (c *Connector) planRefresh(h *hold) plan {
 	case h.a.refresher == nil || tokens.Refresh.IsZero():
 		return c.unrefreshable(h, tokens)
 	case h.spent():
-		return c.presentAgain(h, tokens)
+		return presentAgain(h, tokens)
 	case h.RefusedAt != nil && !h.rejected && h.now().Before(h.RefusedAt.Add(secondRefusal)):
 		return rest(h, at(h.RefusedAt.Add(secondRefusal)), refusedOnce(h))
 	default:
@@ -62,21 +62,30 @@ func (c *Connector) unrefreshable(h *hold, tokens *Tokens) plan {
 	return plan{settlement: c.end(h, status), err: unusable("refresh", h.Platform, status)}
 }
 
-// presentAgain decides about a refresh token that may have been presented
-// before, and whose answer is lost. One that stays may be presented at once;
-// one that the platform answers alike for a while, within that; any other only
-// when the access token is over: if it was spent, presenting it ends the grant,
-// and then nothing is lost by that. Where that answer is lost, too, it is asked
-// for again: an outage never ends a grant.
-func (c *Connector) presentAgain(h *hold, tokens *Tokens) plan {
+// presentAgain plans for a refresh token that may have been presented before,
+// and whose answer is lost. Where that of its repetition is lost, too, it is
+// asked for again: an outage never ends a grant.
+func presentAgain(h *hold, tokens *Tokens) plan {
+	if until := h.keepsUntil(tokens); until != nil {
+		return rest(h, until, &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "An earlier refresh may have been carried out; it is repeated when the access token ends."})
+	}
+	return plan{present: tokens}
+}
+
+// keepsUntil is when a refresh token that may have been presented before may be
+// presented again; nil: at once. One that stays may be at any time; one that
+// the platform answers alike for a while, within that; any other only when the
+// access token is over: if it was spent, presenting it ends the grant, and then
+// nothing is lost by that.
+func (h *hold) keepsUntil(tokens *Tokens) *time.Time {
 	expiry := tokens.AccessExpiry
 	switch {
 	case h.a.Rotation.Class == RotationStable, h.a.inGrace(h.SentAt, h.now()):
-		return plan{present: tokens}
-	case expiry != nil && !expiry.IsZero() && !over(expiry, h.now()):
-		return rest(h, at(*expiry), &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "An earlier refresh may have been carried out; it is repeated when the access token ends."})
+		return nil
+	case expiry == nil, expiry.IsZero(), over(expiry, h.now()):
+		return nil
 	default:
-		return plan{present: tokens}
+		return at(*expiry)
 	}
 }
 

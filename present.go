@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -132,7 +133,7 @@ func (c *Connector) refused(h *hold, old *Tokens, err error) (Settlement, error)
 	case ClassUncertain:
 		st := h.settlement(GrantUncertain)
 		st.Failures++
-		st.DueAt = c.askAgain(h, old)
+		st.DueAt = cmp.Or(h.keepsUntil(old), h.later())
 		return st, told
 	case ClassSuspended:
 		return c.suspend(h)
@@ -167,16 +168,6 @@ func (c *Connector) suspend(h *hold) (Settlement, error) {
 	st.AccountStatus = AccountSuspended
 	st.Events = []Event{c.event(EventAccountUpdated, h.Tenant, h.Platform, "", map[string]string{"status": string(AccountSuspended)})}
 	return st, unusable("refresh", h.Platform, AccountSuspended)
-}
-
-// askAgain is when a refresh whose answer was lost is repeated; see presentAgain.
-func (c *Connector) askAgain(h *hold, old *Tokens) *time.Time {
-	expiry := old.AccessExpiry
-	known := expiry != nil && !expiry.IsZero()
-	if h.a.Rotation.Class == RotationStable || h.a.inGrace(h.SentAt, h.now()) || !known || over(expiry, h.now()) {
-		return h.later()
-	}
-	return at(*expiry)
 }
 
 // later is when a refresh that failed is tried again: soon, where a lost answer

@@ -124,7 +124,7 @@ type Reconsent string
 
 // The kinds of new consent.
 const (
-	ReconsentReplaces Reconsent = "replaces" // it changes what earlier grants have
+	ReconsentReplaces Reconsent = "replaces" // it changes what earlier grants have, so that no flow may ask for less than the default scopes
 	ReconsentCoexists Reconsent = "coexists" // earlier grants stay as they are
 )
 

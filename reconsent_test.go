@@ -1,8 +1,11 @@
 package connect_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,7 +56,42 @@ func TestNarrowerConsentOnFacebookLimitsTheSiblings(t *testing.T) {
 	}
 }
 
-// Who reconnects an account as somebody else changes nothing of it.
+// A flow that asks Facebook for less would limit them before its own consent is
+// even read, so that it does not begin.
+func TestThreat22_NoFlowAsksForLess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	all := []string{"pages_show_list", "pages_read_engagement", "pages_manage_posts", "business_management"}
+	tests := map[string]struct {
+		scopes  []string
+		missing string // empty: the flow begins
+	}{
+		"none named":       {nil, ""},
+		"the defaults":     {all, ""},
+		"more":             {append(slices.Clone(all), "read_insights"), ""},
+		"less":             {all[:1], "pages_read_engagement, pages_manage_posts, business_management"},
+		"others in return": {[]string{"pages_show_list", "pages_read_engagement", "business_management", "read_insights"}, "pages_manage_posts"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := w.engine.Start(t.Context(), alice, connect.StartRequest{Platform: "facebook", Scopes: tt.scopes})
+			if tt.missing == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			refused, _ := errors.AsType[*connect.Error](err)
+			if refused == nil || refused.Code != connect.CodeInvalidRequest || refused.Field != "scopes" || !strings.Contains(refused.Message, "lose "+tt.missing+". ") {
+				t.Errorf("error %v, want that %s are missing", err, tt.missing)
+			}
+		})
+	}
+}
+
+// Who reconnects an account as somebody else changes nothing of it, and what he
+// gave is given back.
 func TestThreat20_ReconnectedByAnotherPerson(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -66,5 +104,17 @@ func TestThreat20_ReconnectedByAnotherPerson(t *testing.T) {
 	}
 	if diff := cmp.Diff([]connect.Account{before}, w.accounts(alice)); diff != "" {
 		t.Errorf("accounts (-before +after):\n%s", diff)
+	}
+	grant := w.grantOf(before)
+	grant.ID, grant.Subject = "", "1790000000000000001"
+	if _, err := w.config.Store.ReadGrant(t.Context(), grant.Key()); !errors.Is(err, connect.ErrNotFound) {
+		t.Errorf("the other person's grant: %v, want none", err)
+	}
+	if status, err := w.call("acme", id, xMe); status != http.StatusOK || err != nil {
+		t.Errorf("status %d, %v: want the account to work", status, err)
+	}
+	w.settle()
+	if got := w.revocations(); got != 2 {
+		t.Errorf("%d tokens were revoked, want both of the other person", got)
 	}
 }

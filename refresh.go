@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	refreshTimeout = 30 * time.Second
+	refreshTimeout = 30 * time.Second // how long a provider may take for one refresh
 	refreshWait    = 45 * time.Second // how long a caller waits for the refresh of another
+	patience       = 2 * time.Second  // how long one waits whose access token still works
 	settleBudget   = 5 * time.Minute  // how long new tokens are kept for a store that does not answer
 	expirySkew     = 30 * time.Second // a token this close to its end is refreshed first
 )

@@ -1,6 +1,8 @@
 package connect_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -118,6 +120,49 @@ func TestFault3_ADeadProcess(t *testing.T) {
 			b.wantPresented("refresh-first")
 			b.wantToken(account, "access-second")
 		})
+	}
+}
+
+// dying is a store whose process dies when it has claimed.
+type dying struct{ connect.Store }
+
+func (s dying) ClaimDueGrants(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
+	_, err := s.Store.ClaimDueGrants(ctx, claim)
+	return connect.DueGrants{}, errors.Join(err, errors.New("the process is dead"))
+}
+
+// A process that dies between its claims and the mark of what it sends has sent
+// nothing: when its leases are over another one takes over at once.
+func TestFault4_AnotherTakesOver(t *testing.T) {
+	t.Parallel()
+	leases := map[connect.RotationClass]time.Duration{connect.RotationStrict: 15 * time.Second, connect.RotationGrace: 2 * time.Second}
+	for name, store := range stores {
+		for class, lease := range leases {
+			t.Run(name+"/"+string(class), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					f := newFleet(t, time.Now, 1, 0, withRotation(class, 20*time.Second))
+					f.config.Store = store(t, time.Now)
+					f.engine = f.another(nil)
+					f.accounts = f.seed("acme", 32)
+					pass(fakeLife * 9 / 10)
+					f.roundOf(f.another(func(c *connect.Config) { c.Store = dying{c.Store} }))
+					died := time.Now()
+					f.wantAll("claimed active 1")
+
+					if _, err := f.engine.Refresh(t.Context(), acmeKey, f.accounts[0].ID); err != nil {
+						t.Error(err)
+					}
+					if took := time.Since(died); took < lease || took > lease+time.Second {
+						t.Errorf("who asks has a new token after %v, want it within a second of %v", took, lease)
+					}
+					pass(time.Until(died.Add(lease + time.Second)))
+					f.round()
+					f.wantAll("active active 2")
+					f.wantOnce()
+				})
+			})
+		}
 	}
 }
 

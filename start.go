@@ -28,7 +28,7 @@ type StartRequest struct {
 
 	Input     map[string]string // values of the method's fields, at most 2048 bytes each
 	Kind      string            // offer only candidates of this kind
-	Scopes    []string          // instead of the method's default scopes; at most 100, 4 KiB together
+	Scopes    []string          // instead of the method's default scopes, see [ReconsentReplaces]; at most 100, 4 KiB together
 	LoginHint string            // what the platform may prefill; at most 512 bytes
 
 	ReturnURL string         // defaults to Config.DefaultReturnURL, else our result page
@@ -200,7 +200,7 @@ func (c *Connector) refuse(op string, a *adapter, method Method, req StartReques
 	if len(req.LoginHint) > maxShortText {
 		return invalid(op, "login_hint", "Is longer than 512 bytes.")
 	}
-	if err := checkScopes(op, method, r.Scopes); err != nil {
+	if err := checkScopes(op, a, method, r.Scopes); err != nil {
 		return err
 	}
 	if err := checkInput(op, method, r.Input); err != nil {
@@ -224,8 +224,10 @@ func (c *Connector) checkReturn(op, target string) error {
 }
 
 // checkScopes accepts scope tokens (RFC 6749 § 3.3) that include what the
-// method cannot do without.
-func checkScopes(op string, method Method, scopes []string) error {
+// method cannot do without. Where a new consent replaces the earlier ones, that
+// is all of its default scopes: a flow that asked for less would take them from
+// accounts that were connected before.
+func checkScopes(op string, a *adapter, method Method, scopes []string) error {
 	if len(scopes) > maxScopes {
 		return invalid(op, "scopes", "More than 100 scopes.")
 	}
@@ -241,6 +243,9 @@ func checkScopes(op string, method Method, scopes []string) error {
 		if !slices.Contains(scopes, required) {
 			return invalid(op, "scopes", "The scope "+required+" is required.")
 		}
+	}
+	if missing := without(scopes, method.DefaultScopes); a.Reconsent == ReconsentReplaces && len(missing) > 0 {
+		return invalid(op, "scopes", "A consent at "+a.DisplayName+" replaces the earlier ones, whose accounts would lose "+strings.Join(missing, ", ")+". Add what is missing, or name no scopes.")
 	}
 	return nil
 }

@@ -9,9 +9,9 @@
 //	host=… dbname=… default_query_exec_mode=exec
 //
 // No transaction outlives a method, so none is open while the engine waits for
-// a platform. A method that claims, or that only writes one row, sends its
-// whole transaction at once; the server does not wait for the client in the
-// middle of it.
+// a platform. Most methods, and all that claim, send their whole transaction at
+// once; the server does not wait for the client in the middle of it. It does
+// where what was read decides what is written (write in transaction.go).
 //
 // What a method has stored survives a crash of the server: where the role or
 // the database has synchronous_commit off, the transactions of this package

@@ -43,8 +43,8 @@ func (p *plans) take() []string {
 // tableRead is a step that reads every row of one of the tables that grow.
 var tableRead = regexp.MustCompile(`Seq Scan on (flows|accounts|grants|clients|events)\b`)
 
-// TestFault1_NoTableIsRead: no method looks at every row of a table.
-func TestFault1_NoTableIsRead(t *testing.T) {
+// TestNoTableIsRead: no method looks at every row of a table.
+func TestNoTableIsRead(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.Database(t)
 	open(t, dsn, nil)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
@@ -25,6 +24,9 @@ const applicationID = 1668247150
 
 // migrate brings the tables up to date. Processes that do so at the same time
 // wait for each other: one applies, the others find it done.
+//
+// A newer release may have been here: its migrations only add, so that this one
+// goes on with the file.
 func migrate(ctx context.Context, db *sql.DB, files fs.FS) error {
 	lock := &migrationLock{}
 	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files,
@@ -36,9 +38,7 @@ func migrate(ctx context.Context, db *sql.DB, files fs.FS) error {
 	if err != nil {
 		return err
 	}
-	sources := provider.ListSources()
-	lock.newest = sources[len(sources)-1].Version
-	for _, source := range sources {
+	for _, source := range provider.ListSources() {
 		lock.next = source.Version
 		_, err := provider.ApplyVersion(ctx, source.Version, true)
 		if err != nil && !errors.Is(err, goose.ErrAlreadyApplied) {
@@ -53,8 +53,7 @@ func migrate(ctx context.Context, db *sql.DB, files fs.FS) error {
 // the file's write lock and ends with the process, and so is the lock that
 // goose asks for.
 type migrationLock struct {
-	newest int64 // version of the newest migration
-	next   int64 // version of the one to apply
+	next int64 // version of the one to apply
 }
 
 // SessionLock begins. It refuses a file that is not ours to change.
@@ -62,16 +61,15 @@ func (l *migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	if err := l.check(ctx, conn); err != nil {
+	if err := check(ctx, conn); err != nil {
 		_, rollbackErr := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		return errors.Join(err, rollbackErr)
 	}
 	return nil
 }
 
-// check returns an error for another program's file, and for one that a newer
-// release has written.
-func (l *migrationLock) check(ctx context.Context, conn *sql.Conn) error {
+// check returns an error for another program's file.
+func check(ctx context.Context, conn *sql.Conn) error {
 	var tables int
 	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
 		return err
@@ -80,15 +78,9 @@ func (l *migrationLock) check(ctx context.Context, conn *sql.Conn) error {
 		return nil
 	}
 	var id int64
-	if err := conn.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
-		return err
-	}
-	if id != applicationID {
-		return errors.New("the database belongs to another program; give the path of a new file")
-	}
-	version, err := currentVersion(ctx, conn)
-	if err == nil && version > l.newest {
-		return fmt.Errorf("a newer release has written the file (version %d, this one knows %d); use that release, or restore a backup from before it", version, l.newest)
+	err := conn.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id)
+	if err == nil && id != applicationID {
+		err = errors.New("the database belongs to another program; give the path of a new file")
 	}
 	return err
 }
@@ -97,16 +89,11 @@ func (l *migrationLock) check(ctx context.Context, conn *sql.Conn) error {
 // undoes everything where not.
 func (l *migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	end := "COMMIT"
-	if version, err := currentVersion(ctx, conn); err != nil || version < l.next {
-		end = "ROLLBACK"
-	}
-	_, err := conn.ExecContext(ctx, end)
-	return err
-}
-
-// currentVersion returns the version of the newest migration in the file.
-func currentVersion(ctx context.Context, conn *sql.Conn) (int64, error) {
 	var version int64
 	err := conn.QueryRowContext(ctx, "SELECT max(version_id) FROM "+versionTable).Scan(&version)
-	return version, err
+	if err != nil || version < l.next {
+		end = "ROLLBACK"
+	}
+	_, err = conn.ExecContext(ctx, end)
+	return err
 }

@@ -125,3 +125,33 @@ func TestFault38_ReleaseBefore(t *testing.T) {
 		t.Errorf("presented %d times, first at %v, %v; want what this release wrote", g.Presented, g.SentAt, err)
 	}
 }
+
+// TestFault38_BackToTheReleaseBefore opens a file that a newer release has
+// migrated, and goes on with what is in it.
+func TestFault38_BackToTheReleaseBefore(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	former, path := formerStore(t)
+	files, err := migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := contents(t, files)
+	next["90001_next.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nALTER TABLE grants ADD COLUMN next INTEGER NOT NULL DEFAULT 1;\n")}
+	if err := migrate(ctx, former, next); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{formerInsertGrant, formerInsertAccount} {
+		runOne(t, former, query)
+	}
+	store, err := Open(ctx, path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	got, err := store.ClaimDueGrants(ctx, connect.DueClaim{Platform: "x", N: 1, Attempt: "attempt-1", Lease: time.Minute})
+	if err != nil || len(got.Grants) != 1 {
+		t.Fatalf("%d due grants, %v; want 1", len(got.Grants), err)
+	}
+	runOne(t, former, "UPDATE grants SET next = 2 WHERE status = 'claimed' AND next = 1")
+}

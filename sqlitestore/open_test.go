@@ -60,20 +60,6 @@ func TestOpenRefuses(t *testing.T) {
 			func(t *testing.T, path string) { t.Helper(); runSQL(t, path, "CREATE TABLE a (b)") },
 			"give the path of a new file",
 		},
-		"a newer release's file": {
-			func(t *testing.T, path string) {
-				t.Helper()
-				store, err := sqlitestore.Open(t.Context(), path, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := store.Close(); err != nil {
-					t.Fatal(err)
-				}
-				runSQL(t, path, "INSERT INTO schema_version (version_id, is_applied) VALUES (9999, 1)")
-			},
-			"use that release",
-		},
 		"a damaged database": {
 			func(t *testing.T, path string) {
 				t.Helper()

@@ -50,8 +50,8 @@ const readers = 4
 // which must be closed. A file that does not exist is created, for its owner
 // alone (mode 0600); its folder must exist.
 //
-// It fails where path is a directory, or a file that is no SQLite database,
-// that belongs to another program, or that a newer release has written.
+// It fails where path is a directory, or a file that is no SQLite database, or
+// that belongs to another program.
 func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {

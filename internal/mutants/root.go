@@ -60,6 +60,7 @@ var answering = []mutant{
 // permitting is about what was granted, and what the host still allows.
 var permitting = []mutant{
 	{row: 22, file: "candidates.go", old: `RequiredScopes); len(missing) > 0 {`, new: `RequiredScopes); len(missing) > 99 {`, why: "the scopes that are required"},
+	{row: 22, file: "start.go", old: `a.Reconsent == ReconsentReplaces && len(missing) > 0`, new: `a.Reconsent == ReconsentReplaces && len(missing) > 99`, why: "the scopes that a consent which replaces others must ask for"},
 	{row: 22, file: "commit.go", old: `if len(missing) > 0 {`, new: `if false {`, why: "the mark of an account that lacks a scope"},
 	{row: 23, file: "complete.go", old: `return c.stillAllowed(ctx, p, at, ActionStart)`, new: `return nil`, why: "the question to the host at Complete"},
 	{row: 23, file: "callback.go", old: `if err := c.stillAllowed(r.Context(), *visitor, at, ActionStart); err != nil {`, new: `if err := error(nil); err != nil {`, why: "the question to the host at the callback"},
