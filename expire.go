@@ -43,12 +43,17 @@ func (c *Connector) expire(ctx context.Context, flow Flow) {
 }
 
 // gaveBack revokes what an abandoned flow holds at the platform and reports
-// whether nothing is left; see abandonLater. It takes the flow first, so that
-// nobody can connect meanwhile what is being revoked.
+// whether nothing is left; see abandonLater. It takes the flow before it asks,
+// so that nobody can connect meanwhile what is being revoked.
 func (c *Connector) gaveBack(ctx context.Context, at *attempt) bool {
 	if at.tokens == nil || at.request.Imported {
 		return true
 	}
+	leave, ok := at.adapter.admitRevocation(ctx, at.tokens)
+	if !ok {
+		return false
+	}
+	defer leave()
 	if err := c.claim(ctx, at, "expire"); err != nil {
 		return false // it has moved on after all, or is found again
 	}

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"sync"
@@ -88,15 +89,44 @@ func newGate(now func() time.Time, slots int) *gate {
 func (g *gate) pass() (time.Duration, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := g.now()
+	wait := g.wait()
+	if g.shut && wait <= 0 {
+		g.until, g.trying = g.now().Add(gateProbe), true
+	}
+	return wait, wait <= 0
+}
+
+// wait is how long nobody may try, for who has locked mu.
+func (g *gate) wait() time.Duration {
 	if !g.shut {
-		return 0, true
+		return 0
 	}
-	if wait := g.until.Sub(now); wait > 0 {
-		return wait, false
+	return max(g.until.Sub(g.now()), 0)
+}
+
+// errShut says that the platform is to be left alone.
+var errShut = errors.New("the gate is shut")
+
+// admit takes a slot for a request that may be made, else it returns errShut
+// and how long to wait. It looks before it waits for the slot, so that nobody
+// queues in vain, and again afterwards: what had the slot may have shut the
+// gate.
+func (g *gate) admit(ctx context.Context) (time.Duration, error) {
+	g.mu.Lock()
+	wait := g.wait()
+	g.mu.Unlock()
+	if wait > 0 {
+		return wait, errShut
 	}
-	g.until, g.trying = now.Add(gateProbe), true
-	return 0, true
+	if err := g.enter(ctx); err != nil {
+		return 0, err
+	}
+	wait, ok := g.pass()
+	if !ok {
+		g.leave()
+		return wait, errShut
+	}
+	return 0, nil
 }
 
 // isShut reports whether the gate is shut, as it is while one tries too.
@@ -141,9 +171,15 @@ func (g *gate) leave() { <-g.slots }
 
 // note learns from what came of a request; err is nil where it succeeded. It
 // reports whether this has shut the gate.
+//
+// Security: what the platform says of one account, however long that is to be
+// left alone, must not keep other customers' accounts from it.
 func (g *gate) note(err error) bool {
 	platform := asProviderError(err)
-	wait := min(platform.RetryAfter, longestWait)
+	var wait time.Duration
+	if platform.isOfAll() {
+		wait = min(platform.RetryAfter, longestWait)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {

@@ -22,7 +22,7 @@ func (c *Connector) present(ctx context.Context, h *hold, old *Tokens) error {
 	}
 	if err != nil {
 		st, told := c.refused(h, old, err)
-		if err := c.settle(ctx, h, st); !errors.Is(err, ErrStale) {
+		if _, err := c.settle(ctx, h, st); !errors.Is(err, ErrStale) {
 			return errors.Join(told, err)
 		}
 		return c.overtaken(ctx, h, told)
@@ -31,10 +31,10 @@ func (c *Connector) present(ctx context.Context, h *hold, old *Tokens) error {
 	if err != nil {
 		return err
 	}
-	switch err := c.settle(ctx, h, st); {
+	switch settled, err := c.settle(ctx, h, st); {
 	case errors.Is(err, ErrStale):
 		return c.late(ctx, h, fresh)
-	case err == nil && st.Status == GrantDead:
+	case err == nil && settled.Status != GrantActive: // another subject's, or disconnected meanwhile
 		return unusable("refresh", h.Platform, AccountReauthRequired)
 	default:
 		return err
@@ -200,25 +200,25 @@ func (c *Connector) terminal(h *hold, old *Tokens) (Settlement, error) {
 	return st, refusedOnce(h)
 }
 
-// settle stores what came of a claim, or returns [ErrStale] where the grant has
-// gone on without it. New tokens exist nowhere else, so that a store which does
-// not answer is asked again for as long as ctx lasts.
-func (c *Connector) settle(ctx context.Context, h *hold, st Settlement) error {
+// settle stores what came of a claim and returns the grant, or [ErrStale] where
+// it has gone on without it. New tokens exist nowhere else, so that a store
+// which does not answer is asked again for as long as ctx lasts.
+func (c *Connector) settle(ctx context.Context, h *hold, st Settlement) (Grant, error) {
 	if st.Tokens == nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, h.a.leaseOf()) // afterwards the lease says it all
 		defer cancel()
 	}
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		_, err := c.cfg.Store.SettleGrant(ctx, st)
+		settled, err := c.cfg.Store.SettleGrant(ctx, st)
 		switch {
 		case err == nil:
-			return nil
+			return settled, nil
 		case errors.Is(err, ErrStale), errors.Is(err, ErrNotFound): // its tenant may have been erased
-			return ErrStale
+			return Grant{}, ErrStale
 		case !sleep(ctx, wait):
 			c.cfg.Logger.Error("a refresh could not be recorded", "platform", h.Platform, "grant", h.ID, "error", err)
-			return storeError("refresh", err)
+			return Grant{}, storeError("refresh", err)
 		}
 	}
 }
@@ -226,7 +226,7 @@ func (c *Connector) settle(ctx context.Context, h *hold, st Settlement) error {
 // giveBack ends a claim that nothing came of. Where the grant has gone on, it
 // has no need of that.
 func (c *Connector) giveBack(ctx context.Context, h *hold, st Settlement) error {
-	if err := c.settle(ctx, h, st); !errors.Is(err, ErrStale) {
+	if _, err := c.settle(ctx, h, st); !errors.Is(err, ErrStale) {
 		return err
 	}
 	return nil
@@ -242,26 +242,45 @@ func (c *Connector) overtaken(ctx context.Context, h *hold, told error) error {
 	return told
 }
 
-// late deals with tokens that came when the grant had gone on without them. A
-// newer consent, or a repetition of this refresh, has made them worthless;
-// where no account is left they must not stay alive at the platform.
+// late deals with tokens that the store did not take. Nothing keeps them but
+// this process, so that what fails is repeated for half a minute. A grant that
+// is still to be revoked has taken them, and is revoked with them.
 func (c *Connector) late(ctx context.Context, h *hold, fresh *Tokens) error {
+	for wait := time.Second; ; wait *= 2 {
+		done, asked, err := c.endLate(ctx, h, fresh)
+		if done {
+			return err
+		}
+		wait = max(wait, asked)
+		if wait > lateWait || !sleep(ctx, wait) {
+			c.cfg.Logger.Error("tokens that came late could not be revoked", "platform", h.Platform, "grant", h.ID, "error", err)
+			return err
+		}
+	}
+}
+
+// endLate reports whether nothing is left to do, or how long the platform wants
+// to be left alone. A newer consent, or a repetition of this refresh, has made
+// the tokens worthless; where no account is left they must not stay alive at
+// the platform.
+func (c *Connector) endLate(ctx context.Context, h *hold, fresh *Tokens) (done bool, wait time.Duration, err error) {
 	now, err := c.cfg.Store.ReadGrant(ctx, h.key())
 	switch {
 	case errors.Is(err, ErrNotFound): // erased, with its accounts
 	case err != nil:
-		return storeError("refresh", err)
+		return false, 0, storeError("refresh", err)
 	case now.Generation != h.Generation:
-		return nil
+		return true, 0, nil
 	}
 	live, _, err := c.cfg.Store.ListAccounts(ctx, h.Tenant, AccountFilter{GrantID: h.ID}, Page{Limit: 1})
 	if err != nil {
-		return storeError("refresh", err)
+		return false, 0, storeError("refresh", err)
 	}
+	revocation := RevocationKeptShared
 	if len(live) == 0 {
-		c.revoke(ctx, h.a, fresh, newID(c.cfg.Now()))
+		revocation, wait = c.revoke(ctx, h.a, fresh, newID(c.cfg.Now()))
 	}
-	return unusable("refresh", h.Platform, AccountReauthRequired)
+	return revocation != RevocationPending, wait, unusable("refresh", h.Platform, AccountReauthRequired)
 }
 
 // asProviderError is what the platform said; an error of anything else says
@@ -274,6 +293,12 @@ func asProviderError(err error) *ProviderError {
 		return &ProviderError{}
 	}
 	return &ProviderError{Class: ClassRetry, Err: err}
+}
+
+// isOfAll reports whether the answer is about the platform or the client. Under
+// any other status a wait is that of one account, such as one that is blocked.
+func (e *ProviderError) isOfAll() bool {
+	return e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError
 }
 
 // isDown reports whether the platform has not answered, or not for itself.

@@ -13,6 +13,7 @@ const (
 	refreshWait    = 45 * time.Second // how long a caller waits for the refresh of another
 	patience       = 2 * time.Second  // how long one waits whose access token still works
 	settleBudget   = 5 * time.Minute  // how long new tokens are kept for a store that does not answer
+	lateWait       = 16 * time.Second // the longest pause before tokens that came late are revoked again
 	expirySkew     = 30 * time.Second // a token this close to its end is refreshed first
 )
 
@@ -117,13 +118,13 @@ func (c *Connector) refreshClaimed(ctx context.Context, h *hold) error {
 	if todo.present == nil {
 		return errors.Join(todo.err, c.giveBack(ctx, h, todo.settlement))
 	}
-	if wait, ok := h.gate.pass(); !ok {
-		shut := &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "The platform does not answer, or asked to be left alone for a while.", RetryAfter: wait}
-		return errors.Join(shut, c.giveBack(ctx, h, h.back()))
-	}
 	entering, cancel := context.WithTimeout(ctx, refreshWait)
 	defer cancel()
-	if err := h.gate.enter(entering); err != nil {
+	wait, err := h.gate.admit(entering)
+	if errors.Is(err, errShut) {
+		err = &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "The platform does not answer, or asked to be left alone for a while.", RetryAfter: wait}
+	}
+	if err != nil {
 		return errors.Join(storeError("refresh", err), c.giveBack(ctx, h, h.back()))
 	}
 	defer h.gate.leave()

@@ -23,6 +23,13 @@ func (c *Connector) revokeGrant(ctx context.Context, g Grant) Revocation {
 	case g.Failures > 0 && g.DueAt != nil && c.cfg.Now().Before(*g.DueAt):
 		return RevocationPending // the platform may have said until when
 	}
+	if tokens, err := c.openGrant(g); err == nil { // with none that open nothing is asked
+		leave, ok := a.admitRevocation(ctx, tokens)
+		if !ok {
+			return RevocationPending
+		}
+		defer leave()
+	}
 	h, err := c.claimGrant(ctx, a, g.key())
 	if err != nil {
 		return RevocationPending
@@ -33,6 +40,24 @@ func (c *Connector) revokeGrant(ctx context.Context, g Grant) Revocation {
 		return RevocationKeptShared
 	}
 	return c.revokeClaimed(ctx, h)
+}
+
+// admitRevocation takes a slot before the platform, to be left afterwards. It
+// reports false while the platform is to be left alone. Where there is nothing
+// to ask, there is nothing to wait for.
+func (a *adapter) admitRevocation(ctx context.Context, tokens *Tokens) (leave func(), ok bool) {
+	if !a.revokes() {
+		return func() {}, true
+	}
+	own := a.gates.of(tokens)
+	if _, err := own.admit(ctx); err != nil {
+		return nil, false
+	}
+	return own.leave, true
+}
+
+func (a *adapter) revokes() bool {
+	return a.revoker != nil && a.Revokes != ReachNothing && a.Revokes != ""
 }
 
 // revokeClaimed revokes a grant and settles it.
@@ -75,14 +100,15 @@ func (c *Connector) revokeTokens(ctx context.Context, h *hold) (Revocation, time
 }
 
 // revoke ends tokens at the platform, unless that would cut off accounts that
-// live on. Beside [RevocationPending] it returns how long the platform wants to
-// be left alone, 0 where it does not say.
+// live on. The caller has a slot before the platform. Beside [RevocationPending]
+// it returns how long the platform wants to be left alone, 0 where it does not
+// say.
 //
 // Security: some platforms end everything that the person ever gave to the
 // client. The subject is counted and locked over all tenants first, so that
 // one tenant's disconnect never ends another tenant's account.
 func (c *Connector) revoke(ctx context.Context, a *adapter, tokens *Tokens, attempt string) (Revocation, time.Duration) {
-	if a.revoker == nil || a.Revokes == ReachNothing || a.Revokes == "" {
+	if !a.revokes() {
 		return RevocationUnsupported, 0
 	}
 	if a.Revokes == ReachSubject {
@@ -118,5 +144,17 @@ func (c *Connector) abandonLater(at *attempt, tokens *Tokens) {
 	if tokens == nil || at.request.Imported {
 		return
 	}
-	c.detach(revokeTimeout, func(ctx context.Context) { c.revoke(ctx, at.adapter, tokens, newID(c.cfg.Now())) })
+	c.detach(revokeTimeout, func(ctx context.Context) { c.abandon(ctx, at.adapter, tokens) })
+}
+
+// abandon takes a slot and does not ask whether the gate is shut: the platform
+// has just issued these tokens, and nothing would revoke them later.
+func (c *Connector) abandon(ctx context.Context, a *adapter, tokens *Tokens) {
+	own := a.gates.of(tokens)
+	if err := own.enter(ctx); err != nil {
+		c.cfg.Logger.Warn("what a flow has left could not be revoked", "platform", a.Name, "error", err)
+		return
+	}
+	defer own.leave()
+	c.revoke(ctx, a, tokens, newID(c.cfg.Now()))
 }

@@ -58,7 +58,9 @@ type FlowStore interface {
 	// ClaimOverdueFlows returns at most n open flows whose ExpiresAt has passed,
 	// the longest overdue first, for the caller to end with CommitFlow. It
 	// changes nothing of them, but does not return one again before lease has
-	// passed: a flow that nobody could end is returned again then.
+	// passed: a flow that nobody could end is returned again then. One that
+	// cannot be read keeps nobody else's from their end: it is held like the
+	// others, and told by an error beside them.
 	ClaimOverdueFlows(ctx context.Context, n int, lease time.Duration) ([]Flow, error)
 
 	// HastenFlows makes the open flows of a tenant overdue, those of one user
@@ -333,10 +335,12 @@ type GrantStore interface {
 	// SettleGrant ends a claim. It must return [ErrStale] and change nothing
 	// where the generation is no longer settlement.Generation or the attempt
 	// does not hold the grant. Tokens are kept even so, whoever holds the
-	// grant, where the generation is right and the grant neither dead nor
-	// revoking: what a platform has issued exists nowhere else, and a late
-	// answer counts as long as nothing newer was stored. A grant that the
-	// tenant does not have is [ErrNotFound].
+	// grant, where the generation is right and the grant not dead: what a
+	// platform has issued exists nowhere else, and a late answer counts as long
+	// as nothing newer was stored. Where the grant is to be revoked, by somebody
+	// who has it or by whoever claims it next, a late answer replaces the tokens
+	// alone: the grant is revoking, held by nobody and due as it was, so that
+	// they are revoked. A grant that the tenant does not have is [ErrNotFound].
 	SettleGrant(ctx context.Context, settlement Settlement) (Grant, error)
 }
 

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -55,7 +56,7 @@ func scanFlow(row scanner) (connect.Flow, error) {
 	}
 	data, err := decode[flowData](text)
 	if err != nil {
-		return connect.Flow{}, err
+		return connect.Flow{}, fmt.Errorf("flow %s: %w", f.ID, err)
 	}
 	f.Client, f.Binding, f.KeyID, f.Linked = data.Client, data.Binding, data.KeyID, data.Linked
 	f.Request, f.Progress, f.Timeline = data.Request, data.Progress, data.Timeline

@@ -83,13 +83,17 @@ func grantName(key connect.GrantKey, v values) values {
 // first migration has the two that an index needs: when a grant wakes Run, and
 // whether it is lost.
 const (
-	isClaimed = "status IN ('claimed', 'sent')"
-	isHeld    = "(" + isClaimed + " AND attempt = @attempt AND attempt <> '')"
-	isHeldNow = isHeld + " AND lease_until > " + now
-	isOver    = "(status IN ('dead', 'revoking') OR prior = 'revoking')"
+	isClaimed  = "status IN ('claimed', 'sent')"
+	isHeld     = "(" + isClaimed + " AND attempt = @attempt AND attempt <> '')"
+	isHeldNow  = isHeld + " AND lease_until > " + now
+	isRevoking = "(status = 'revoking' OR prior = 'revoking')"
 
 	isClaimable = "(" + isClaimed + " AND lease_until <= " + now + " OR NOT " + isClaimed + " AND status <> 'dead')"
-	isAccepted  = "generation = @generation AND (" + isHeld + " OR @fresh AND NOT " + isOver + ")"
+	isAccepted  = "generation = @generation AND (" + isHeld + " OR @fresh AND status <> 'dead')"
+
+	// ifLate is where the tokens come from somebody who does not hold a grant
+	// that is to be revoked, and are all that is kept.
+	ifLate = "CASE WHEN " + isRevoking + " AND NOT " + isHeld + " THEN "
 
 	claim = `prior = CASE
 			WHEN ` + isClaimed + ` AND prior = 'revoking' THEN prior
@@ -101,14 +105,18 @@ const (
 	present = `status = 'sent', presented = presented + 1, sent_at = coalesce(sent_at, ` + now + `)`
 
 	// settle is for new tokens (@fresh) and for none.
-	settle = `status = @status, reason = @reason, due_at = @due_at, failures = @failures, refused_at = @refused_at,
+	settle = `status = ` + ifLate + `'revoking' ELSE @status END,
+		reason = ` + ifLate + `reason ELSE @reason END,
+		due_at = ` + ifLate + `due_at ELSE @due_at END,
+		failures = ` + ifLate + `failures ELSE @failures END,
+		refused_at = ` + ifLate + `refused_at ELSE @refused_at END,
 		generation = generation + CASE WHEN @fresh::boolean THEN 1 ELSE 0 END,
-		sealed = CASE WHEN @wipe::boolean THEN NULL WHEN @fresh THEN @sealed::bytea ELSE sealed END,
+		sealed = CASE WHEN ` + ifLate + `false ELSE @wipe::boolean END THEN NULL WHEN @fresh THEN @sealed::bytea ELSE sealed END,
 		scopes = CASE WHEN @fresh THEN @scopes::text[] ELSE scopes END,
 		access_expiry = CASE WHEN @fresh THEN @access_expiry::timestamptz ELSE access_expiry END,
 		refresh_expiry = CASE WHEN @fresh THEN @refresh_expiry::timestamptz ELSE refresh_expiry END,
-		sent_at = CASE WHEN @status = 'uncertain' AND @presented::bigint <> 0 THEN sent_at END,
-		presented = CASE WHEN @status = 'uncertain' THEN @presented ELSE 0 END,
+		sent_at = ` + ifLate + `NULL WHEN @status = 'uncertain' AND @presented::bigint <> 0 THEN sent_at END,
+		presented = ` + ifLate + `0 WHEN @status = 'uncertain' THEN @presented ELSE 0 END,
 		` + free
 
 	free = "attempt = '', lease_until = NULL, prior = ''"

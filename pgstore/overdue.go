@@ -22,14 +22,21 @@ WHERE id IN (SELECT id FROM overdue) RETURNING ` + flowColumns
 // ClaimOverdueFlows implements [connect.FlowStore].
 func (s *Store) ClaimOverdueFlows(ctx context.Context, n int, lease time.Duration) ([]connect.Flow, error) {
 	var overdue []connect.Flow
+	var unread error
 	err := s.once(ctx, func(b *pgx.Batch) {
 		s.turn(b, overdueTurn, "")
-		b.Queue(claimOverdue, s.with(values{"n": max(n, 0), "lease": lease})).Query(into(&overdue, scanFlow))
+		b.Queue(claimOverdue, s.with(values{"n": max(n, 0), "lease": lease})).Query(func(rows pgx.Rows) (err error) {
+			overdue, unread, err = readable(rows, scanFlow)
+			return err
+		})
 	})
+	if err != nil {
+		return nil, err
+	}
 	slices.SortFunc(overdue, func(a, b connect.Flow) int {
 		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), cmp.Compare(a.ID, b.ID))
 	})
-	return overdue, err
+	return overdue, unread
 }
 
 // hasten moves the flows whose time is not over, and counts all.

@@ -122,6 +122,18 @@ func collect[T any](rows pgx.Rows, scan func(scanner) (T, error)) ([]T, error) {
 	return pgx.AppendRows([]T(nil), rows, func(row pgx.CollectableRow) (T, error) { return scan(row) })
 }
 
+// readable is collect, but for rows that cannot be read: unread says which.
+func readable[T any](rows pgx.Rows, scan func(scanner) (T, error)) (values []T, unread, err error) {
+	for rows.Next() {
+		if v, err := scan(rows); err == nil {
+			values = append(values, v)
+		} else {
+			unread = errors.Join(unread, err)
+		}
+	}
+	return values, unread, rows.Err()
+}
+
 // into returns what reads the answer to a statement of a batch into rows.
 func into[T any](rows *[]T, scan func(scanner) (T, error)) func(pgx.Rows) error {
 	return func(answer pgx.Rows) error {

@@ -190,6 +190,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		"session":         "SELECT * FROM flows WHERE session = x'00'",
 		"list":            "SELECT * FROM accounts WHERE tenant = 'a' AND (connected_at, id) < (1, 'b') ORDER BY connected_at DESC, id DESC LIMIT 1",
 		"list of a user":  "SELECT * FROM accounts WHERE tenant = 'a' AND (connected_at, id) < (1, 'b') AND connected_by = 'c' ORDER BY connected_at DESC, id DESC LIMIT 1",
+		"overdue":         claimOverdue,
 		"haste":           "SELECT count(*) FROM flows WHERE tenant = 'a' AND " + isOpen + " AND user = 'b'",
 		"lost grants":     dueLost,
 		"due grants":      dueOthers,

@@ -1,9 +1,12 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed944197df/connect"
@@ -53,7 +56,7 @@ func scanFlow(row scanner) (connect.Flow, error) {
 	}
 	data, err := decode[flowData](text)
 	if err != nil {
-		return connect.Flow{}, err
+		return connect.Flow{}, fmt.Errorf("flow %s: %w", f.ID, err)
 	}
 	f.Client, f.Binding, f.KeyID, f.Linked = data.Client, data.Binding, data.KeyID, data.Linked
 	f.Request, f.Progress, f.Timeline = data.Request, data.Progress, data.Timeline
@@ -212,27 +215,29 @@ func putFlow(ctx context.Context, tx *sql.Tx, flow connect.Flow) (connect.Flow, 
 	return one(tx.QueryRowContext(ctx, "SELECT "+flowColumns+" FROM flows WHERE id = ?", flow.ID), scanFlow)
 }
 
+// claimOverdue holds what it finds before anything of it is read.
+const claimOverdue = `UPDATE flows SET held_until = :until WHERE id IN (
+		SELECT id FROM flows WHERE ` + isOpen + ` AND expires_at <= :now AND held_until <= :now ORDER BY expires_at LIMIT :n
+	) RETURNING ` + flowColumns
+
 // ClaimOverdueFlows implements [connect.FlowStore].
 func (s *Store) ClaimOverdueFlows(ctx context.Context, n int, lease time.Duration) ([]connect.Flow, error) {
 	var overdue []connect.Flow
+	var unread error
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		now := s.clock()
 		var err error
-		query := "SELECT " + flowColumns + " FROM flows WHERE " + isOpen + " AND expires_at <= ? AND held_until <= ? ORDER BY expires_at LIMIT ?"
-		if overdue, err = all(ctx, tx, scanFlow, query, now.UnixMicro(), now.UnixMicro(), max(n, 0)); err != nil {
-			return err
-		}
-		for _, f := range overdue {
-			if _, err := tx.ExecContext(ctx, "UPDATE flows SET held_until = ? WHERE id = ?", now.Add(lease).UnixMicro(), f.ID); err != nil {
-				return err
-			}
-		}
-		return nil
+		overdue, unread, err = readable(ctx, tx, scanFlow, claimOverdue,
+			sql.Named("now", now.UnixMicro()), sql.Named("until", now.Add(lease).UnixMicro()), sql.Named("n", max(n, 0)))
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return overdue, nil
+	slices.SortFunc(overdue, func(a, b connect.Flow) int {
+		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), cmp.Compare(a.ID, b.ID))
+	})
+	return overdue, unread
 }
 
 // HastenFlows implements [connect.FlowStore]. It counts as a move: a move under

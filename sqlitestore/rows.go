@@ -48,6 +48,23 @@ func all[T any](ctx context.Context, q querier, scan func(scanner) (T, error), q
 	return values, rows.Err()
 }
 
+// readable is all, but for rows that cannot be read: unread says which.
+func readable[T any](ctx context.Context, q querier, scan func(scanner) (T, error), query string, args ...any) (values []T, unread, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if v, err := scan(rows); err == nil {
+			values = append(values, v)
+		} else {
+			unread = errors.Join(unread, err)
+		}
+	}
+	return values, unread, rows.Err()
+}
+
 // exists reports whether the query, which begins with SELECT 1, has a row.
 func exists(ctx context.Context, q querier, query string, args ...any) (bool, error) {
 	var found int

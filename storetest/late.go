@@ -14,7 +14,9 @@ func lateTests() []test {
 		{"a late answer counts while nobody has the grant", lateActive},
 		{"a late answer counts while another has the grant, who has it no more", lateHeld},
 		{"a late answer of another generation is ErrStale", lateGeneration},
-		{"a late answer is ErrStale once the grant is over, or is to be revoked", lateOver},
+		{"a late answer counts while the grant is to be revoked, and is revoked with it", lateRevoking},
+		{"a late answer counts while the grant is being revoked, and is revoked after it", lateRevoked},
+		{"a late answer is ErrStale once the grant is over", lateOver},
 		{"an answer after the lease counts while nobody else has the grant", lateAfterLease},
 		{"of concurrent answers, late or not, exactly one counts", lateRace},
 	}
@@ -69,28 +71,60 @@ func lateGeneration(s *state) {
 	check()
 }
 
+// lateToRevoke brings an answer for grant 1 that is to be revoked: its tokens
+// are kept, and nothing else changes but that nobody holds it.
+func (s *state) lateToRevoke() {
+	s.Helper()
+	want := s.grant(1)
+	st := settlement("attempt-0", want.Generation)
+	st.Tokens.Scopes = want.Scopes
+	st.Status, st.Reason, st.DueAt, st.Failures, st.RefusedAt = connect.GrantDead, "identity_mismatch", nil, 7, in(time.Hour)
+	want.Status, want.Attempt, want.LeaseUntil, want.SentAt, want.Presented = connect.GrantRevoking, "", time.Time{}, nil, 0
+	want.Generation++
+	want.Sealed, want.AccessExpiry, want.RefreshExpiry = st.Tokens.Sealed, st.Tokens.AccessExpiry, st.Tokens.RefreshExpiry
+	got := s.settle(st)
+	want.UpdatedAt = got.UpdatedAt
+	s.equal("settled grant", got, want)
+	s.equal("stored grant", s.grant(1), want)
+}
+
+func lateRevoking(s *state) {
+	s.connected(1)
+	s.uncertain("attempt-0", 1)
+	s.release("account-1")
+	s.lateToRevoke()
+	claimed := s.claim(1, "attempt-1")
+	s.equal("prior", claimed.Prior, connect.GrantRevoking)
+	s.equal("tokens to revoke", string(claimed.Sealed), "new tokens")
+}
+
+func lateRevoked(s *state) {
+	s.connected(1)
+	s.release("account-1")
+	s.claim(1, "attempt-1")
+	s.lateToRevoke()
+	check := s.unchanged(tenant)
+	dead := noTokens("attempt-1", 1) // what was revoked is no longer all
+	dead.Status, dead.Wipe = connect.GrantDead, true
+	_, err := s.SettleGrant(s.Context(), dead)
+	s.wantError(err, connect.ErrStale)
+	check()
+	s.claim(1, "attempt-2")
+	s.markSent("attempt-2", 1)
+	s.lateToRevoke()
+}
+
 func lateOver(s *state) {
 	s.connected(1)
-	refused := func(what string) {
-		s.Helper()
-		check := s.unchanged(tenant)
-		if _, err := s.SettleGrant(s.Context(), settlement("attempt-0", 1)); err == nil {
-			s.Errorf("%s: the answer was taken", what)
-		} else {
-			s.wantError(err, connect.ErrStale)
-		}
-		check()
-	}
 	s.release("account-1")
-	refused("to be revoked")
 	s.claim(1, "attempt-1")
-	refused("claimed for its revocation")
-	s.markSent("attempt-1", 1)
-	refused("being revoked")
 	dead := noTokens("attempt-1", 1)
 	dead.Status = connect.GrantDead
 	s.settle(dead)
-	refused("dead")
+	check := s.unchanged(tenant)
+	_, err := s.SettleGrant(s.Context(), settlement("attempt-0", 1))
+	s.wantError(err, connect.ErrStale)
+	check()
 }
 
 func lateAfterLease(s *state) {

@@ -32,7 +32,7 @@ func lateFlaws() []flaw {
 			"a late answer counts while another has the grant, who has it no more", "only the holder has an answer",
 			func(s *flawed) {
 				s.answering(func(stored connect.Grant, st connect.Settlement) bool {
-					return stored.Attempt == "" || stored.Attempt == st.Attempt
+					return stored.Attempt == "" || stored.Attempt == st.Attempt || !s.isUsed(stored)
 				})
 			},
 		},
@@ -47,7 +47,21 @@ func lateFlaws() []flaw {
 			},
 		},
 		{
-			"a late answer is ErrStale once the grant is over, or is to be revoked", "an answer brings a dead grant to life",
+			"a late answer counts while the grant is to be revoked, and is revoked with it", "what is to be revoked takes no answer",
+			func(s *flawed) {
+				s.answering(func(stored connect.Grant, _ connect.Settlement) bool { return stored.Status != connect.GrantRevoking })
+			},
+		},
+		{
+			"a late answer counts while the grant is being revoked, and is revoked after it", "what is being revoked takes no answer",
+			func(s *flawed) {
+				s.answering(func(stored connect.Grant, st connect.Settlement) bool {
+					return stored.Attempt == "" || stored.Attempt == st.Attempt || s.isUsed(stored)
+				})
+			},
+		},
+		{
+			"a late answer is ErrStale once the grant is over", "an answer brings a dead grant to life",
 			func(s *flawed) {
 				s.settleGrant = func(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
 					settled, err := s.sound.SettleGrant(ctx, st)
@@ -86,6 +100,12 @@ func lateFlaws() []flaw {
 			},
 		},
 	}
+}
+
+// isUsed reports whether the grant has a live account.
+func (s *flawed) isUsed(grant connect.Grant) bool {
+	live, _, _ := s.sound.ListAccounts(context.Background(), grant.Tenant, connect.AccountFilter{GrantID: grant.ID}, connect.Page{Limit: 1})
+	return len(live) > 0
 }
 
 // answering refuses settlements that counts does not let through.

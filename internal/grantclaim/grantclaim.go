@@ -62,11 +62,16 @@ func (r *Row) Over() bool { return r.Status == connect.GrantDead || r.Revoking()
 
 // Accepts reports whether the grant may be settled so.
 func (r *Row) Accepts(st connect.Settlement) bool {
-	return r.Generation == st.Generation && (r.HeldBy(st.Attempt) || st.Tokens != nil && !r.Over())
+	return r.Generation == st.Generation && (r.HeldBy(st.Attempt) || st.Tokens != nil && r.Status != connect.GrantDead)
 }
 
-// Settle makes the grant what st says, and frees it.
+// Settle makes the grant what st says, and frees it. To a grant that is to be
+// revoked, who does not hold it only brings what else there is to revoke.
 func (r *Row) Settle(st connect.Settlement) {
+	if r.Revoking() && !r.HeldBy(st.Attempt) {
+		st.Status, st.Reason, st.DueAt, st.Wipe = connect.GrantRevoking, r.Reason, r.DueAt, false
+		st.Failures, st.RefusedAt = r.Failures, r.RefusedAt
+	}
 	r.Status, r.Reason, r.DueAt = st.Status, st.Reason, st.DueAt
 	r.Failures, r.RefusedAt = st.Failures, st.RefusedAt
 	if t := st.Tokens; t != nil {

@@ -163,7 +163,7 @@ var calling = []mutant{
 	{row: 19, file: "tenants.go", old: `if p.Ambient || p.User != "" {`, new: `if p.Ambient {`, why: "the key that ends everything of a user"},
 	{row: 77, file: "memstore/commit.go", old: `if s.ended[commit.Flow.Tenant] && (`, new: `if false && (`, why: "the look at the mark when a flow commits", pkg: "."},
 	{row: 109, file: "revoke.go", old: `if revocation == RevocationPending {`, new: `if false {`, why: "the repetition of a revocation"},
-	{row: 110, file: "revoke.go", old: `func(ctx context.Context) { c.revoke(ctx, at.adapter, tokens, newID(c.cfg.Now())) }`, new: `func(ctx context.Context) { _ = at.adapter.revoker.Revoke(ctx, at.adapter.env, tokens) }`, why: "that count for a flow that came to nothing", tests: `^TestThreat110_AbandonedFlow$`},
+	{row: 110, file: "revoke.go", old: `c.revoke(ctx, a, tokens, newID(c.cfg.Now()))`, new: `_ = a.revoker.Revoke(ctx, a.env, tokens)`, why: "that count for a flow that came to nothing", tests: `^TestThreat110_AbandonedFlow$`},
 }
 
 // owning is about tenants, sessions and choices.
