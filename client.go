@@ -3,7 +3,6 @@ package connect
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,7 +19,9 @@ import (
 // that it has ended; it may be kept and shared, and each request looks the
 // account up anew. Its errors are [*Error]s with the code that says who must
 // act: [CodeReauthRequired], [CodeTokenExpired], [CodeTargetLost],
-// [CodeSuspended], [CodeDisconnected].
+// [CodeSuspended], [CodeDisconnected]. What else the platform answers is the
+// caller's; where it says that a permission is missing, the account becomes
+// [AccountLimited] as well.
 //
 // It reaches https addresses of the platform's own hosts only, follows no
 // redirect, and sets no deadline beside the request's context.
@@ -53,37 +54,35 @@ func (t *accountTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode < http.StatusBadRequest {
 		return resp, err
 	}
-	class, known := use.classify(resp)
-	switch {
-	case known && class == ClassTargetLost:
-		return nil, t.lost(use, resp, AccountTargetLost)
-	case known && class == ClassReconnect && use.ownToken:
-		return nil, t.lost(use, resp, AccountReauthRequired)
-	case known && (class == ClassExpired || class == ClassReconnect) && !use.ownToken:
-		return t.again(use, r, resp)
-	default:
-		return resp, nil
-	}
+	return t.heed(use, r, resp)
 }
 
-// lost records what the platform has said of this account alone.
-func (t *accountTransport) lost(use *accountUse, resp *http.Response, status AccountStatus) error {
-	_ = resp.Body.Close()
-	t.c.detach(commitTimeout, func(ctx context.Context) {
-		next := use.account
-		next.Status, next.UpdatedAt = status, t.c.now()
-		next.Version++
-		kind := EventAccountUpdated
-		if status == AccountReauthRequired {
-			kind = EventAccountReauthRequired
+// heed acts on what an answer says about the account. What says nothing is the
+// caller's alone.
+func (t *accountTransport) heed(use *accountUse, r *http.Request, resp *http.Response) (*http.Response, error) {
+	class, known := use.classify(resp)
+	if !known {
+		return resp, nil
+	}
+	switch class {
+	case ClassTargetLost:
+		return nil, t.lost(use, resp, AccountTargetLost)
+	case ClassExpired, ClassReconnect:
+		if !use.ownToken {
+			return t.again(use, r, resp)
 		}
-		event := t.c.event(kind, next.Tenant, next.Platform, next.ID, map[string]string{"status": string(status)})
-		err := t.c.cfg.Store.WriteAccount(ctx, next, []Event{event})
-		if err != nil && !errors.Is(err, ErrStale) { // stale: another has changed it, and may know better
-			t.c.cfg.Logger.Warn("a lost account could not be recorded", "platform", next.Platform, "account", next.ID, "error", err)
+		if class == ClassReconnect {
+			return nil, t.lost(use, resp, AccountReauthRequired)
 		}
-	})
-	return unusable("client", use.account.Platform, status)
+	case ClassSuspended:
+		return nil, t.blocked(use, resp)
+	case ClassScopeMissing:
+		t.lacking(use)
+	case ClassConfig:
+		t.c.cfg.Logger.Error("a client is refused by its platform", "op", "client", "platform", use.adapter.Name, "status", resp.StatusCode)
+	default:
+	}
+	return resp, nil
 }
 
 // again refreshes once and repeats the request; where that cannot be, the

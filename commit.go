@@ -173,7 +173,10 @@ func (c *Connector) buildGrant(ctx context.Context, at *attempt) (Grant, error) 
 	grant.Tenant, grant.Platform, grant.ClientID, grant.Subject = key.Tenant, key.Platform, key.ClientID, key.Subject
 	grant.Client, grant.Method = at.flow.Client, at.flow.Method
 	grant.SubjectKey = at.adapter.subjectKey(at.tokens.Subject)
-	grant.Status, grant.Reason, grant.Attempt, grant.LeaseUntil = GrantActive, "", "", time.Time{}
+	grant.Status, grant.Attempt, grant.LeaseUntil = GrantActive, "", time.Time{}
+	if !grant.owes() { // its other accounts may still be suspended
+		grant.Reason = ""
+	}
 	grant.Generation++
 	grant.UpdatedAt = now
 	grant.DueAt = at.adapter.refreshPoint(at.tokens, now)
@@ -206,7 +209,9 @@ func (c *Connector) reconsent(ctx context.Context, at *attempt, grant Grant, cho
 			account.Version++
 			account.UpdatedAt = grant.UpdatedAt
 			commit.Accounts = append(commit.Accounts, account)
-			commit.Events = append(commit.Events, c.event(EventAccountUpdated, account.Tenant, account.Platform, account.ID, nil))
+			data := statusData(account.Status)
+			data["reason"] = "reconsent"
+			commit.Events = append(commit.Events, c.event(EventAccountUpdated, account.Tenant, account.Platform, account.ID, data))
 		}
 	}
 	return nil

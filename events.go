@@ -53,6 +53,13 @@ const (
 // event makes an event of now; the store writes it with the change it tells of.
 func (c *Connector) event(kind EventType, tenant, platform, accountID string, data map[string]string) Event {
 	now := c.now()
-	raw, _ := json.Marshal(data) //nolint:errchkjson // a map of strings has no way to fail
+	var raw []byte
+	if data != nil {
+		raw, _ = json.Marshal(data) //nolint:errchkjson // a map of strings has no way to fail
+	}
 	return Event{ID: newID(now), Type: kind, Tenant: tenant, Platform: platform, AccountID: accountID, CreatedAt: now, Data: raw}
+}
+
+func statusData(status AccountStatus) map[string]string {
+	return map[string]string{"status": string(status)}
 }

@@ -149,7 +149,7 @@ func (e *exam) stored() *Health {
 	if e.grant.UpdatedAt.After(h.CheckedAt) {
 		h.CheckedAt = e.grant.UpdatedAt
 	}
-	if s, wrong := ofStatus[e.account.Status]; wrong {
+	if s, wrong := e.symptom(); wrong {
 		h.add(s)
 	}
 	if h.State == HealthError {
@@ -165,6 +165,16 @@ func (e *exam) stored() *Health {
 	}
 	e.forecast(h)
 	return h
+}
+
+// symptom is what the account's status means. Where its grant is over, the grant
+// may know why.
+func (e *exam) symptom() (symptom, bool) {
+	if why, known := ofReason[e.grant.Reason]; known && e.grant.Status == GrantDead && e.account.Status == AccountReauthRequired {
+		return why, true
+	}
+	s, wrong := ofStatus[e.account.Status]
+	return s, wrong
 }
 
 // refreshing tells of a refresh that does not come through.

@@ -88,6 +88,15 @@ var (
 		detail: "The platform says that the token is somebody else's.", advice: "Connect the account again.",
 	}
 
+	// ofReason are the ends of a grant that are not the platform's plain word.
+	ofReason = map[Code]symptom{
+		CodeIdentityMismatch: identityMismatch,
+		reasonUncertain: {
+			code: string(AccountReauthRequired), who: whoUser, state: HealthError, reconnect: true, noToken: true,
+			detail: "The answer to a refresh was lost, and the platform does not accept the token any more.", advice: "Connect the account again.",
+		},
+	}
+
 	// ofClass are the other answers that say something of the account.
 	ofClass = map[ErrorClass]symptom{
 		ClassTargetLost:   targetLost,

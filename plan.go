@@ -59,7 +59,7 @@ func (c *Connector) unrefreshable(h *hold, tokens *Tokens) plan {
 	case !ended && tokens.AccessExpiry != nil:
 		status = AccountReauthRequired // sooner than it should
 	}
-	return plan{settlement: c.end(h, status), err: unusable("refresh", h.Platform, status)}
+	return plan{settlement: c.end(h, status, Code(status)), err: unusable("refresh", h.Platform, status)}
 }
 
 // presentAgain plans for a refresh token that may have been presented before,
@@ -98,10 +98,13 @@ func (a *adapter) inGrace(sent *time.Time, now time.Time) bool {
 	return now.Before(sent.Add(a.Rotation.Grace - a.Rotation.Grace/10))
 }
 
-// unopened puts off a grant whose tokens do not open. Its user cannot help it.
+// unopened puts off a grant whose tokens do not open. Its user cannot help it,
+// and what it owes its accounts is still owed.
 func (c *Connector) unopened(h *hold, err error) plan {
 	parked := rest(h, at(h.now().Add(longestWait)), storeError("refresh", err))
-	parked.settlement.Reason = CodeUnavailable
+	if !h.owes() {
+		parked.settlement.Reason = CodeUnavailable
+	}
 	if errors.Is(err, tokencrypt.ErrKeyUnavailable) {
 		parked.settlement.DueAt = backoff(h.Failures, h.now())
 		parked.settlement.Failures++
@@ -110,15 +113,29 @@ func (c *Connector) unopened(h *hold, err error) plan {
 	return parked
 }
 
+// reasonUncertain ends a grant whose refresh token was presented, the answer
+// lost, and that the platform then refused: it may have been spent.
+const reasonUncertain Code = "uncertain_refresh"
+
+// endedBy is why the platform's refusal has come.
+func (h *hold) endedBy(status AccountStatus) Code {
+	if h.Presented > 1 && h.a.Rotation.Class != RotationStable && status == AccountReauthRequired {
+		return reasonUncertain
+	}
+	return Code(status)
+}
+
 // end makes a settlement the end of the grant.
-func (c *Connector) end(h *hold, status AccountStatus) Settlement {
+func (c *Connector) end(h *hold, status AccountStatus, reason Code) Settlement {
 	st := h.settlement(GrantDead)
-	st.Reason, st.DueAt, st.AccountStatus = Code(status), nil, status
+	st.Reason, st.DueAt, st.AccountStatus = reason, nil, status
 	kind := EventAccountReauthRequired
 	if status == AccountTokenExpired {
 		kind = EventAccountTokenExpired
 	}
-	st.Events = []Event{c.event(kind, h.Tenant, h.Platform, "", nil)}
+	data := statusData(status)
+	data["reason"] = string(reason)
+	st.Events = []Event{c.event(kind, h.Tenant, h.Platform, "", data)}
 	return st
 }
 

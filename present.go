@@ -33,7 +33,7 @@ func (c *Connector) present(ctx context.Context, h *hold, old *Tokens) error {
 	}
 	switch settled, err := c.settle(ctx, h, st); {
 	case errors.Is(err, ErrStale):
-		return c.late(ctx, h, fresh)
+		return c.late(ctx, h, merge(old, fresh))
 	case err == nil && settled.Status != GrantActive: // another subject's, or disconnected meanwhile
 		return unusable("refresh", h.Platform, AccountReauthRequired)
 	default:
@@ -66,8 +66,7 @@ func (c *Connector) refreshed(ctx context.Context, h *hold, old, fresh *Tokens) 
 	st.Reason, st.Failures, st.RefusedAt = "", 0, nil
 	st.DueAt = h.a.refreshPoint(merged, h.now())
 	if fresh.Subject != "" && fresh.Subject != old.Subject {
-		st = c.end(h, AccountReauthRequired)
-		st.Reason = CodeIdentityMismatch
+		st = c.end(h, AccountReauthRequired, CodeIdentityMismatch)
 	}
 	next := h.Grant
 	next.Generation++
@@ -75,9 +74,9 @@ func (c *Connector) refreshed(ctx context.Context, h *hold, old, fresh *Tokens) 
 		return Settlement{}, storeError("refresh", err)
 	}
 	st.Tokens = &SealedTokens{Sealed: next.Sealed, Scopes: next.Scopes, AccessExpiry: next.AccessExpiry, RefreshExpiry: next.RefreshExpiry}
-	suspended := h.Reason == CodeSuspended
-	if st.Status == GrantActive && (suspended || !slices.Equal(old.Scopes, merged.Scopes)) {
-		c.rescope(ctx, h, merged.Scopes)
+	changed := !slices.Equal(old.Scopes, merged.Scopes)
+	if st.Status == GrantActive && (changed || h.owes()) && !c.rescope(ctx, h, merged.Scopes) {
+		st.Reason = h.debt() // for the next refresh
 	}
 	return st, nil
 }
@@ -105,24 +104,6 @@ func merge(old, fresh *Tokens) *Tokens {
 	return &merged
 }
 
-// rescope gives the accounts of a grant the scopes that a refresh left it with,
-// before the new tokens are stored, so that none is silently active with less.
-// Accounts that were suspended work again.
-func (c *Connector) rescope(ctx context.Context, h *hold, scopes []string) {
-	accounts, err := c.accountsOn(ctx, h.Grant, AccountActive, AccountLimited, AccountSuspended)
-	for _, account := range accounts {
-		kind, _ := h.a.kind(account.Kind)
-		next := withScopes(account, scopes, without(scopes, kind.Scopes))
-		next.Version++
-		next.UpdatedAt = c.now()
-		event := c.event(EventAccountScopesChanged, next.Tenant, next.Platform, next.ID, map[string]string{"status": string(next.Status)})
-		err = errors.Join(err, c.cfg.Store.WriteAccount(ctx, next, []Event{event}))
-	}
-	if err != nil {
-		c.cfg.Logger.Warn("an account's scopes could not be recorded", "platform", h.Platform, "grant", h.ID, "error", err)
-	}
-}
-
 // refused decides what a failed refresh means for the grant, and what a caller
 // is told. Only the platform's own word ends a grant.
 func (c *Connector) refused(h *hold, old *Tokens, err error) (Settlement, error) {
@@ -136,7 +117,7 @@ func (c *Connector) refused(h *hold, old *Tokens, err error) (Settlement, error)
 		st.DueAt = cmp.Or(h.keepsUntil(old), h.later())
 		return st, told
 	case ClassSuspended:
-		return c.suspend(h)
+		return c.suspend(h), unusable("refresh", h.Platform, AccountSuspended)
 	default: // nothing is wrong with the grant, and its token was not spent
 		return h.tryLater(platform), told
 	}
@@ -161,13 +142,13 @@ func (h *hold) tryLater(platform *ProviderError) Settlement {
 }
 
 // suspend stops the accounts of a grant until the platform refreshes it again.
-func (c *Connector) suspend(h *hold) (Settlement, error) {
+func (c *Connector) suspend(h *hold) Settlement {
 	h.unmark()
 	st := h.back()
 	st.Reason, st.DueAt = CodeSuspended, at(h.now().Add(longestWait))
 	st.AccountStatus = AccountSuspended
-	st.Events = []Event{c.event(EventAccountUpdated, h.Tenant, h.Platform, "", map[string]string{"status": string(AccountSuspended)})}
-	return st, unusable("refresh", h.Platform, AccountSuspended)
+	st.Events = []Event{c.event(EventAccountUpdated, h.Tenant, h.Platform, "", statusData(AccountSuspended))}
+	return st
 }
 
 // later is when a refresh that failed is tried again: soon, where a lost answer
@@ -189,7 +170,7 @@ func (c *Connector) terminal(h *hold, old *Tokens) (Settlement, error) {
 	}
 	confirmed := h.rejected || h.RefusedAt != nil && !h.now().Before(h.RefusedAt.Add(secondRefusal))
 	if h.a.Rotation.Class != RotationStable || confirmed || status == AccountTokenExpired {
-		return c.end(h, status), unusable("refresh", h.Platform, status)
+		return c.end(h, status, h.endedBy(status)), unusable("refresh", h.Platform, status)
 	}
 	st := h.settlement(GrantActive)
 	st.RefusedAt = at(h.now())
@@ -270,6 +251,7 @@ func (c *Connector) endLate(ctx context.Context, h *hold, fresh *Tokens) (done b
 	case err != nil:
 		return false, 0, storeError("refresh", err)
 	case now.Generation != h.Generation:
+		c.rescope(ctx, h, now.Scopes) // what the accounts were told was of these tokens
 		return true, 0, nil
 	}
 	live, _, err := c.cfg.Store.ListAccounts(ctx, h.Tenant, AccountFilter{GrantID: h.ID}, Page{Limit: 1})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 )
@@ -17,10 +18,14 @@ const (
 	expirySkew     = 30 * time.Second // a token this close to its end is refreshed first
 )
 
-// flights lets the callers of one process share one refresh per grant.
+// flights lets the callers of one process share one refresh per grant. It keeps
+// when the last one failed by the process's own clock, which no other clock is
+// compared with.
 type flights struct {
-	mu    sync.Mutex // guards calls
-	calls map[string]*flight
+	mu     sync.Mutex // guards what follows
+	calls  map[string]*flight
+	failed map[string]time.Time // those of the last refreshFloor, and some older ones
+	swept  time.Time            // when the older ones were last dropped
 }
 
 type flight struct {
@@ -43,12 +48,35 @@ func (f *flights) join(grantID string) (*flight, bool) {
 	return call, true
 }
 
-func (f *flights) land(grantID string, call *flight, err error) {
+func (f *flights) land(grantID string, call *flight, err error, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	call.err = err
 	delete(f.calls, grantID)
 	close(call.done)
+	if now.Sub(f.swept).Abs() >= refreshFloor {
+		maps.DeleteFunc(f.failed, func(_ string, at time.Time) bool { return now.Sub(at).Abs() >= refreshFloor })
+		f.swept = now
+	}
+	if err == nil {
+		return
+	}
+	if f.failed == nil {
+		f.failed = map[string]time.Time{}
+	}
+	f.failed[grantID] = now
+}
+
+// wait is how long a grant is left alone after a refresh that failed. One that
+// is in flight can be joined.
+func (f *flights) wait(grantID string, now time.Time) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, failed := f.failed[grantID]
+	if !failed || f.calls[grantID] != nil {
+		return 0
+	}
+	return refreshFloor - now.Sub(at).Abs()
 }
 
 // refresh makes the grant's tokens newer than those of g, or says why that
@@ -60,7 +88,7 @@ func (c *Connector) refresh(ctx context.Context, g Grant, rejected bool) error {
 	if mine {
 		c.detach(refreshWait+refreshTimeout+settleBudget, func(ctx context.Context) {
 			err := error(&Error{Code: CodeUnavailable, Op: "refresh", Platform: g.Platform, Message: "The refresh broke off."}) // where it panics
-			defer func() { c.refreshes.land(g.ID, call, err) }()
+			defer func() { c.refreshes.land(g.ID, call, err, c.cfg.Now()) }()
 			err = c.refreshOnce(ctx, g, rejected)
 		})
 	}

@@ -51,13 +51,12 @@ func (c *Connector) refreshNow(ctx context.Context, account Account) error {
 		return &Error{Code: CodeUnsupported, Op: op, Platform: a.Name, AccountID: account.ID, Message: "The account's token cannot be refreshed. Where it ends, the user must connect again."}
 	}
 	now := c.cfg.Now()
-	tried := now.Sub(grant.UpdatedAt).Abs()
-	switch {
+	switch wait := c.refreshes.wait(grant.ID, now); {
 	case now.Sub(issued).Abs() < refreshFloor:
 		return nil
-	case tried >= refreshFloor, grant.Status == GrantClaimed, grant.Status == GrantSent: // the last two wait for whoever has it
-		return c.refresh(ctx, grant, false)
+	case wait > 0:
+		return &Error{Code: CodeRateLimited, Op: op, Platform: a.Name, AccountID: account.ID, Message: "A refresh was tried a moment ago. Wait ten seconds.", RetryAfter: wait}
 	default:
-		return &Error{Code: CodeRateLimited, Op: op, Platform: a.Name, AccountID: account.ID, Message: "A refresh was tried a moment ago. Wait ten seconds.", RetryAfter: refreshFloor - tried}
+		return c.refresh(ctx, grant, false)
 	}
 }

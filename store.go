@@ -381,7 +381,7 @@ type Grant struct {
 	SubjectKey string
 
 	Status     GrantStatus
-	Reason     Code   // why it is dead, or why it rests; else empty
+	Reason     Code   // why it is dead, why it rests, or what it owes its accounts; else empty
 	Sealed     []byte // its tokens; nil once wiped
 	Generation int64  // counts the writes of Sealed
 	Scopes     []string
@@ -439,7 +439,7 @@ type Settlement struct {
 	Generation int64 // of the grant as it was claimed
 
 	Status GrantStatus // active, uncertain, revoking or dead
-	Reason Code        // why it is dead, or why it rests
+	Reason Code        // becomes the grant's
 	DueAt  *time.Time
 
 	// Presented replaces the grant's for uncertain: the holder may know that
@@ -456,9 +456,11 @@ type Settlement struct {
 	Wipe   bool
 
 	// AccountStatus, where set, becomes the status of the grant's live accounts;
-	// AccountTokenExpired only of those that have no token of their own. For each account whose status this changes, and for no other, a copy of
-	// each event is written, with that account's id and the event id
-	// "ID.account id"; without AccountStatus none is.
+	// AccountTokenExpired only of those that have no token of their own, and
+	// AccountSuspended only of those that are active or limited. For each account
+	// whose status this changes, and for no other, a copy of each event is
+	// written, with that account's id and the event id "ID.account id"; without
+	// AccountStatus none is.
 	AccountStatus AccountStatus
 	Events        []Event
 }

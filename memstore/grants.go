@@ -228,7 +228,7 @@ func (s *Store) settleAccounts(st connect.Settlement) error {
 	var changed []connect.Account
 	var events []connect.Event
 	for _, a := range s.liveAccounts(st.Tenant, st.ID) {
-		if a.Status == st.AccountStatus || a.OwnToken && st.AccountStatus == connect.AccountTokenExpired {
+		if !grantclaim.Touches(st, a) {
 			continue
 		}
 		a.Status = st.AccountStatus

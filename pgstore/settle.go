@@ -55,11 +55,13 @@ func (s *Store) SettleGrant(ctx context.Context, st connect.Settlement) (connect
 }
 
 // changeAccounts gives the grant's live accounts a status that they do not
-// have. An account with a token of its own lives on where its grant's ends.
+// have. An account with a token of its own lives on where its grant's ends, and
+// a suspension, which ends again, is not for those that did not work before.
 const changeAccounts = `UPDATE connect.accounts SET status = @status, version = version + 1, updated_at = ` + now + `
 	WHERE tenant = @tenant AND id IN (
 		SELECT id FROM connect.accounts WHERE tenant = @tenant AND grant_id = @grant
 		AND status NOT IN ('disconnected', @status) AND NOT (own_token AND @status = 'token_expired')
+		AND (@status <> 'suspended' OR status IN ('active', 'limited'))
 		ORDER BY id FOR UPDATE
 	) RETURNING id`
 

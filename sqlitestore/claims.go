@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/grantclaim"
 )
 
 // ClaimGrant implements [connect.GrantStore].
@@ -125,13 +126,13 @@ func (s *Store) settleAccounts(ctx context.Context, tx *sql.Tx, st connect.Settl
 		return nil
 	}
 	const query = "SELECT " + accountColumns + ` FROM accounts
-		WHERE tenant = ? AND grant_id = ? AND status NOT IN ('disconnected', ?) ORDER BY id`
-	accounts, err := all(ctx, tx, scanAccount, query, st.Tenant, st.ID, st.AccountStatus)
+		WHERE tenant = ? AND grant_id = ? AND status <> 'disconnected' ORDER BY id`
+	accounts, err := all(ctx, tx, scanAccount, query, st.Tenant, st.ID)
 	if err != nil {
 		return err
 	}
 	for _, a := range accounts {
-		if a.OwnToken && st.AccountStatus == connect.AccountTokenExpired {
+		if !grantclaim.Touches(st, a) {
 			continue
 		}
 		a.Status = st.AccountStatus

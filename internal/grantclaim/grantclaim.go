@@ -118,3 +118,18 @@ func (r *Row) prior() connect.GrantStatus {
 		return r.Status
 	}
 }
+
+// Touches reports whether a settlement changes the status of an account of its
+// grant.
+func Touches(st connect.Settlement, a connect.Account) bool {
+	switch st.AccountStatus {
+	case "", a.Status:
+		return false
+	case connect.AccountTokenExpired:
+		return !a.OwnToken
+	case connect.AccountSuspended: // ends again, and then they would work that did not before
+		return a.Status == connect.AccountActive || a.Status == connect.AccountLimited
+	default:
+		return true
+	}
+}
