@@ -1,10 +1,13 @@
 package connect_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed944197df/connect"
 )
 
 // answersIn is a platform's latency.
@@ -102,4 +105,82 @@ func TestFault17_OncePerLife(t *testing.T) {
 			}
 		})
 	}
+}
+
+// seedAt connects n accounts of a tenant, each at a server of its own choice.
+func (f *fleet) seedAt(tenant string, n int, server func(i int) string, change func(*connect.Tokens)) []connect.Account {
+	f.t.Helper()
+	all := f.crowd.all(tenant, n)
+	for i, tokens := range all {
+		tokens.APIBaseURL = server(i)
+		change(tokens)
+	}
+	accounts, err := connect.Seed(f.t.Context(), f.engine, "fake", tenant, all)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return accounts
+}
+
+func asIssued(*connect.Tokens) {}
+
+// A thousand accounts at one server of a customer's own are refreshed as fast as
+// it answers four at once, and none is claimed twice for that.
+func TestFault48_ManyAtOneServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		f := newFleet(t, time.Now, 1, 0, answersIn(150*time.Millisecond))
+		f.engine = f.another(keepLedger(l))
+		f.engines = []*connect.Connector{f.engine}
+		f.accounts = f.seedAt("acme", 1000, func(int) string { return "https://pds.test" }, asIssued)
+		pass(fakeLife * 9 / 10)
+		before := len(l.since(0))
+		f.run(2 * time.Minute)
+		f.wantAll("active active 2")
+		f.wantOnce()
+		if f.crowd.most > 4 {
+			t.Errorf("%d requests at once, want at most 4", f.crowd.most)
+		}
+		if wrote := len(l.since(before)); wrote > 1200 {
+			t.Errorf("%d claims and settlements for 1000 refreshes", wrote)
+		}
+	})
+}
+
+// A customer whose servers hang holds up nobody else, however many there are,
+// and though what they may have been sent comes first.
+func TestFault48_ServersThatHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, time.Now, 1, 0, withRotation(connect.RotationGrace, 2*time.Hour))
+		f.crowd.hangs = "evil"
+		due := map[string]time.Time{}
+		for i := range 50 {
+			tenant := fmt.Sprintf("tenant%d-", i)
+			for _, account := range f.seedAt(tenant, 10, func(n int) string { return fmt.Sprintf("https://pds%d.test", n) }, asIssued) {
+				due[account.PlatformID] = *f.grant(account).DueAt
+			}
+		}
+		pass(40 * time.Minute)
+		for i := range 2 {
+			tenant := fmt.Sprintf("evil%d-", i)
+			f.seedAt(tenant, 300, func(n int) string { return fmt.Sprintf("https://%s%d.test", tenant, n) }, func(tokens *connect.Tokens) {
+				tokens.AccessExpiry = new(time.Time)
+				*tokens.AccessExpiry = time.Now().Add(10 * time.Second)
+			})
+		}
+		f.run(15 * time.Minute)
+		for _, p := range f.crowd.presentations() {
+			if at, ok := due[p.subject]; ok && p.at.Sub(at) > 15*time.Second {
+				t.Fatalf("%s was refreshed %v after it was due", p.subject, p.at.Sub(at))
+			}
+			if at := due[p.subject]; at.Before(time.Now()) {
+				delete(due, p.subject)
+			}
+		}
+		if len(due) != 0 {
+			t.Errorf("%d accounts of others were not refreshed", len(due))
+		}
+	})
 }

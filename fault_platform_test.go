@@ -342,3 +342,39 @@ func TestFault19_FewerScopes(t *testing.T) {
 		t.Errorf("events %v, want the scopes to have changed twice", got)
 	}
 }
+
+// A round with nothing to send leaves the one try that a shut gate grants to
+// whoever has.
+func TestFault12_AnIdleRoundTriesNothing(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account := b.connect()
+	clock.advance(fakeLife)
+	b.fake.answer("refresh", refusing(&connect.ProviderError{Class: connect.ClassRetry, Status: http.StatusTooManyRequests}))
+	if _, err := b.token(b.engine, account); err == nil {
+		t.Fatal("the platform has answered 429")
+	}
+	clock.advance(31 * time.Second) // the gate grants a try, and the grant is not due yet
+	b.round()
+	b.fake.answer("refresh", b.fake.tokens("second"))
+	b.wantToken(account, "access-second")
+}
+
+// The same scopes in another order are the same.
+func TestFault19_ScopesInAnotherOrder(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	b.connectAs(func(tokens *connect.Tokens) { tokens.Scopes = []string{"read", "write"} })
+	clock.advance(fakeLife)
+	b.fake.answer("refresh", func(ctx context.Context) (*connect.Tokens, error) {
+		tokens, err := b.fake.tokens("second")(ctx)
+		tokens.Scopes = []string{"write", "read"}
+		return tokens, err
+	})
+	b.round()
+	if got := b.events(); len(got) != 1 {
+		t.Errorf("events %v, want the connection only", got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ type crowd struct {
 	life    time.Duration
 	latency func() time.Duration     // how long an answer takes; nil: no time
 	fault   func(presentation) error // instead of an answer, before anything has happened; nil: none
+	hangs   string                   // whose requests never end: subjects that begin so; empty: nobody's
 	lost    func(presentation) error // instead of an answer, after the token was rotated; nil: none
 
 	crowdMu sync.Mutex // guards what follows
@@ -63,6 +65,10 @@ func (c *crowd) all(tenant string, n int) []*connect.Tokens {
 func (c *crowd) Refresh(ctx context.Context, env connect.Env, tokens *connect.Tokens) (*connect.Tokens, error) {
 	v := presentation{tokens.Subject, tokens.Refresh.Reveal(), c.now()}
 	defer c.arrive(v)()
+	if c.hangs != "" && strings.HasPrefix(v.subject, c.hangs) {
+		<-ctx.Done()
+		return nil, &connect.ProviderError{Class: connect.ClassUncertain, Err: ctx.Err()}
+	}
 	if c.latency != nil {
 		select {
 		case <-time.After(c.latency()):

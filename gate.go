@@ -22,7 +22,8 @@ const (
 // where grants have servers of their own.
 //
 // Security: such a server is of a customer's choosing. What it does must not
-// keep other customers' grants from theirs.
+// keep other customers' grants from theirs: it has slots of its own here, and
+// its tenant's part of the [room] of a lane.
 type gates struct {
 	now  func() time.Time
 	main *gate
@@ -85,23 +86,17 @@ func newGate(now func() time.Time, slots int) *gate {
 }
 
 // pass reports whether a request may be made, else how long to wait. Who may,
-// while the gate is shut, is the one that tries.
+// while the gate is shut, is the one that tries, and must make it.
 func (g *gate) pass() (time.Duration, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	wait := g.wait()
-	if g.shut && wait <= 0 {
+	if wait := g.rest(); wait > 0 {
+		return wait, false
+	}
+	if g.shut {
 		g.until, g.trying = g.now().Add(gateProbe), true
 	}
-	return wait, wait <= 0
-}
-
-// wait is how long nobody may try, for who has locked mu.
-func (g *gate) wait() time.Duration {
-	if !g.shut {
-		return 0
-	}
-	return max(g.until.Sub(g.now()), 0)
+	return 0, true
 }
 
 // errShut says that the platform is to be left alone.
@@ -112,21 +107,31 @@ var errShut = errors.New("the gate is shut")
 // queues in vain, and again afterwards: what had the slot may have shut the
 // gate.
 func (g *gate) admit(ctx context.Context) (time.Duration, error) {
-	g.mu.Lock()
-	wait := g.wait()
-	g.mu.Unlock()
-	if wait > 0 {
+	if wait := g.wait(); wait > 0 {
 		return wait, errShut
 	}
 	if err := g.enter(ctx); err != nil {
 		return 0, err
 	}
-	wait, ok := g.pass()
-	if !ok {
+	if wait, ok := g.pass(); !ok {
 		g.leave()
 		return wait, errShut
 	}
 	return 0, nil
+}
+
+// wait is how long no request may be made; none is made by asking.
+func (g *gate) wait() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.rest()
+}
+
+func (g *gate) rest() time.Duration {
+	if !g.shut {
+		return 0
+	}
+	return max(g.until.Sub(g.now()), 0)
 }
 
 // isShut reports whether the gate is shut, as it is while one tries too.
@@ -141,16 +146,6 @@ func (g *gate) isIdle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return !g.shut && g.failures == 0 && len(g.slots) == 0
-}
-
-// tryEnter takes a slot if there is one.
-func (g *gate) tryEnter() bool {
-	select {
-	case g.slots <- struct{}{}:
-		return true
-	default:
-		return false
-	}
 }
 
 // enter takes a slot; it fails where ctx has ended, though there may be one.

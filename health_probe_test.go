@@ -224,3 +224,22 @@ func TestFault46_ProbesPause(t *testing.T) {
 	b.fake.answer("identify", b.fake.tokens("2"))
 	b.health(all[2], true)
 }
+
+// One server's wish to be left alone is not that of another.
+func TestFault46_APauseIsOneServers(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	at := func(server, subject string) connect.Account {
+		return b.connectAs(func(tokens *connect.Tokens) {
+			tokens.APIBaseURL, tokens.Subject, tokens.Self.PlatformID = server, subject, subject
+		})
+	}
+	busy, calm := at("https://busy.test", "2"), at("https://calm.test", "3")
+	b.fake.answer("identify", refusing(&connect.ProviderError{Class: connect.ClassRetry, Status: http.StatusTooManyRequests, RetryAfter: time.Hour}))
+	b.health(busy, true)
+	clock.advance(2 * time.Minute)
+	b.health(busy, true) // asks nobody
+	b.fake.answer("identify", b.fake.tokens("first"))
+	b.health(calm, true)
+}

@@ -124,11 +124,13 @@ func (k *claims) renew(ctx context.Context) {
 }
 
 // hold reports whether what is open is certainly still held: no time has gone
-// in which another process could have claimed it.
+// in which another process could have claimed it. The monotonic clock stands
+// still while a machine is suspended, and the wall clock may be set back, so
+// the longer of the two counts.
 func (k *claims) hold(now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.lost = k.lost || now.Sub(k.renewed) >= k.lease
+	k.lost = k.lost || max(now.Sub(k.renewed), now.Round(0).Sub(k.renewed.Round(0))) >= k.lease
 	return !k.lost
 }
 

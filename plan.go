@@ -17,6 +17,9 @@ type plan struct {
 	err        error // what a caller is told
 }
 
+// sends reports whether the platform is to be asked.
+func (p plan) sends() bool { return p.present != nil || p.revoke }
+
 // rest leaves a grant as it is until it is due again.
 func rest(h *hold, due *time.Time, err error) plan {
 	st := h.back()

@@ -5,8 +5,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"time"
+
+	"github.com/seed944197df/connect/internal/outbound"
 )
 
 // present sends a refresh that MarkSent has recorded, and settles what came of
@@ -18,7 +19,7 @@ func (c *Connector) present(ctx context.Context, h *hold, old *Tokens) error {
 	}
 	fresh, err := c.callRefresh(ctx, h, old)
 	if h.gate.note(err) {
-		c.cfg.Logger.Warn("a platform is left alone for a while", "platform", h.Platform, "error", err)
+		c.cfg.Logger.Warn("a platform is left alone for a while", "platform", h.Platform, "error", outbound.Redact(err))
 	}
 	if err != nil {
 		st, told := c.refused(h, old, err)
@@ -74,12 +75,15 @@ func (c *Connector) refreshed(ctx context.Context, h *hold, old, fresh *Tokens) 
 		return Settlement{}, storeError("refresh", err)
 	}
 	st.Tokens = &SealedTokens{Sealed: next.Sealed, Scopes: next.Scopes, AccessExpiry: next.AccessExpiry, RefreshExpiry: next.RefreshExpiry}
-	changed := !slices.Equal(old.Scopes, merged.Scopes)
+	changed := !sameSet(old.Scopes, merged.Scopes)
 	if st.Status == GrantActive && (changed || h.owes()) && !c.rescope(ctx, h, merged.Scopes) {
 		st.Reason = h.debt() // for the next refresh
 	}
 	return st, nil
 }
+
+// sameSet reports whether a and b hold the same scopes, in whatever order.
+func sameSet(a, b []string) bool { return len(without(a, b))+len(without(b, a)) == 0 }
 
 // merge keeps the old value of whatever an answer leaves out (RFC 6749 § 6: a
 // server need not issue a new refresh token).

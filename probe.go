@@ -3,6 +3,7 @@ package connect
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -21,13 +22,14 @@ const (
 
 // probes is the budget of questions that Health asks a platform, with the
 // answers of the last minute. They are counted apart from what the gate counts:
-// a question that nobody needs must never keep a refresh away.
+// a question that nobody needs must never keep a refresh away. Like the gates,
+// it is one for each server where grants have servers of their own.
 type probes struct {
 	every time.Duration
 	now   func() time.Time
 
-	mu   sync.Mutex // guards what follows
-	full time.Time  // when the budget is whole again
+	mu   sync.Mutex           // guards what follows
+	full map[string]time.Time // when the budget of a server is whole again
 	kept map[probeKey]*probe
 }
 
@@ -35,6 +37,7 @@ type probes struct {
 type probeKey struct {
 	tenant, account    string
 	ofAccount, ofGrant int64 // generations
+	server             string
 }
 
 // probe is a question and its answer, which may be read when done is closed.
@@ -51,7 +54,7 @@ func newProbes(every time.Duration, now func() time.Time) *probes {
 	if every <= 0 {
 		every = probeEvery
 	}
-	return &probes{every: every, now: now, kept: map[probeKey]*probe{}}
+	return &probes{every: every, now: now, full: map[string]time.Time{}, kept: map[probeKey]*probe{}}
 }
 
 // take returns the probe of key, and whether the caller must make it; nil where
@@ -65,10 +68,11 @@ func (b *probes) take(key probeKey) (p *probe, mine bool) {
 			delete(b.kept, k)
 		}
 	}
+	maps.DeleteFunc(b.full, func(_ string, full time.Time) bool { return !full.After(now) })
 	if kept := b.kept[key]; kept != nil {
 		return kept, false
 	}
-	next := b.full.Add(b.every)
+	next := b.full[key.server].Add(b.every)
 	if soonest := now.Add(b.every); next.Before(soonest) {
 		next = soonest
 	}
@@ -76,14 +80,14 @@ func (b *probes) take(key probeKey) (p *probe, mine bool) {
 		return nil, false
 	}
 	p = &probe{at: now.UTC().Truncate(time.Microsecond), done: make(chan struct{}), err: errProbe}
-	b.full, b.kept[key] = next, p
+	b.full[key.server], b.kept[key] = next, p
 	return p, true
 }
 
 var errProbe = errors.New("connect: the probe broke off") // where the provider panics
 
-// learn makes a pause where the platform asks for one.
-func (b *probes) learn(err error) {
+// learn makes a pause where the server asks for one.
+func (b *probes) learn(server string, err error) {
 	platform := asProviderError(err)
 	if platform.Status != http.StatusTooManyRequests && platform.RetryAfter == 0 {
 		return
@@ -91,8 +95,8 @@ func (b *probes) learn(err error) {
 	wait := min(max(platform.RetryAfter, probePause), longestWait)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if until := b.now().Add(wait + probeBurst*b.every); until.After(b.full) {
-		b.full = until
+	if until := b.now().Add(wait + probeBurst*b.every); until.After(b.full[server]) {
+		b.full[server] = until
 	}
 }
 
@@ -102,7 +106,8 @@ func (c *Connector) probe(ctx context.Context, e *exam) *probe {
 	if e.adapter.identifier == nil || e.tokens == nil || e.adapter.gates.of(e.tokens).isShut() {
 		return nil
 	}
-	p, mine := e.adapter.probes.take(probeKey{e.account.Tenant, e.account.ID, e.account.Generation, e.grant.Generation})
+	server := e.tokens.APIBaseURL
+	p, mine := e.adapter.probes.take(probeKey{e.account.Tenant, e.account.ID, e.account.Generation, e.grant.Generation, server})
 	switch {
 	case p == nil:
 		return nil
@@ -110,7 +115,7 @@ func (c *Connector) probe(ctx context.Context, e *exam) *probe {
 		c.detach(probeTimeout, func(ctx context.Context) {
 			defer close(p.done)
 			p.make(ctx, e)
-			e.adapter.probes.learn(p.err)
+			e.adapter.probes.learn(server, p.err)
 			if p.err != nil {
 				c.cfg.Logger.Info("a probe failed", "platform", e.account.Platform, "account", e.account.ID, "error", outbound.Redact(p.err))
 			}

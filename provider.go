@@ -274,7 +274,9 @@ type Refresher interface {
 	// Refresh returns the new tokens. What is empty in them keeps its old
 	// value, but AccessExpiry, which belongs to Access. It must send at most one request that presents the refresh token;
 	// where that request may have been carried out and the answer is lost, it
-	// must return [ClassUncertain].
+	// must return [ClassUncertain]. A 5xx that names no error of the platform is
+	// no answer: what stands before a platform says so after it has passed the
+	// request on, too.
 	Refresh(ctx context.Context, env Env, tokens *Tokens) (*Tokens, error)
 }
 

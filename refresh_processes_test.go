@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -260,5 +261,40 @@ func TestFault5_ALateAnswerIsKept(t *testing.T) {
 	want := []connect.EventType{connect.EventAccountConnected}
 	if diff := cmp.Diff(want, b.events()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// suspending is a store whose machine is suspended after a refresh was marked
+// as sent: the wall clock goes on, the monotonic one does not.
+type suspending struct {
+	connect.Store
+	slept time.Duration
+}
+
+func (s *suspending) now() time.Time {
+	now := time.Now()
+	*(*uint64)(unsafe.Pointer(&now)) += uint64(s.slept/time.Second) << 30 // nothing else sets it alone
+	return now
+}
+
+func (s *suspending) MarkSent(ctx context.Context, attempt string, grants []connect.GrantKey) ([]connect.GrantKey, error) {
+	held, err := s.Store.MarkSent(ctx, attempt, grants)
+	s.slept += time.Minute
+	return held, err
+}
+
+// Another process may have claimed the grant while this one's machine slept.
+func TestFault5_ASuspendedMachine(t *testing.T) {
+	t.Parallel()
+	store := &suspending{}
+	b := newBench(t, store.now, func(c *connect.Config) { store.Store, c.Store = c.Store, store })
+	account := b.connect()
+	store.slept = fakeLife
+	if _, err := b.token(b.engine, account); err == nil {
+		t.Error("the account works with a token that is over")
+	}
+	b.wantPresented()
+	if store.slept == fakeLife {
+		t.Error("no refresh was begun")
 	}
 }

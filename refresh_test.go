@@ -278,3 +278,23 @@ func TestFault19_AnotherSubject(t *testing.T) {
 		w.wantCall(id, adaSession)
 	})
 }
+
+// A page of whatever stands before X may come after X has rotated the token.
+func TestFault13_AGatewaysPageOfStrictRotation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := rotating["x"].connect(w)
+	w.clock.advance(105 * time.Minute) // due
+	w.fault(sandbox.Fault{Platform: "x", Fault: "500", At: "refresh"})
+	w.round()
+	if got := w.grantOf(w.account(acmeKey, id)).Status; got != connect.GrantUncertain {
+		t.Errorf("the grant is %s, want uncertain", got)
+	}
+	w.clock.advance(10 * time.Minute)
+	w.round()
+	w.wantCall(id, xMe)
+	w.wantExchanges(2) // the code, and the refresh that the page answered
+	w.clock.advance(5 * time.Minute)
+	w.wantCall(id, xMe) // X had not
+	w.wantExchanges(3)
+}

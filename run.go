@@ -12,7 +12,7 @@ const (
 	runEvery   = 5 * time.Second
 	runBatch   = 64              // grants that are claimed at once
 	runChunk   = 16              // of them, are marked as sent at once
-	laneRoom   = 128             // grants of one platform that are under way at once
+	laneRoom   = 256             // grants of one platform that are under way at once
 	flowBatch  = 16              // flows that are ended at once
 	sweepLease = 2 * time.Minute // longer than it takes to end a batch of flows
 )
@@ -54,13 +54,13 @@ func repeat(ctx context.Context, every time.Duration, round func(context.Context
 type lane struct {
 	c     *Connector
 	a     *adapter
-	turn  string        // the tenant whose turn it was last
-	room  chan struct{} // for what is under way, over all servers
+	turn  string // the tenant whose turn it was last
+	room  *room  // for what is under way, over all servers
 	begun sync.WaitGroup
 }
 
 func (c *Connector) newLane(a *adapter) *lane {
-	return &lane{c: c, a: a, room: make(chan struct{}, laneRoom)}
+	return &lane{c: c, a: a, room: newRoom(laneRoom)}
 }
 
 func (l *lane) run(ctx context.Context) {
@@ -71,105 +71,122 @@ func (l *lane) run(ctx context.Context) {
 // round claims a batch and begins with all of it. It reports whether there may
 // be more.
 func (l *lane) round(ctx context.Context) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	n := runBatch
-	if _, ok := l.a.gates.main.pass(); !ok {
+	n, full := l.room.offer()
+	if ctx.Err() != nil || n == 0 || l.a.gates.main.wait() > 0 {
 		return false
 	}
 	trying := l.a.gates.main.isShut()
 	if trying {
 		n = 1
 	}
-	holds := l.claim(ctx, n)
+	holds := l.claim(ctx, n, full)
 	for chunk := range slices.Chunk(holds, runChunk) {
-		l.begin(ctx, chunk, trying)
+		l.begin(ctx, chunk)
 	}
 	return len(holds) == n && !trying
 }
 
 // claim does not end with ctx: a claim that was cut off would hold its grants
 // until the lease runs out.
-func (l *lane) claim(ctx context.Context, n int) []*hold {
+func (l *lane) claim(ctx context.Context, n int, except []string) []*hold {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.a.leaseOf())
 	defer cancel()
 	began, attempt := l.c.cfg.Now(), newID(l.c.cfg.Now())
-	due, err := l.c.cfg.Store.ClaimDueGrants(ctx, DueClaim{Platform: l.a.Name, N: n, After: l.turn, Attempt: attempt, Lease: l.a.leaseOf()})
+	due, err := l.c.cfg.Store.ClaimDueGrants(ctx, DueClaim{Platform: l.a.Name, N: n, After: l.turn, Except: except, Attempt: attempt, Lease: l.a.leaseOf()})
 	if err != nil {
 		l.c.cfg.Logger.Warn("claiming grants failed", "platform", l.a.Name, "error", err)
 		return nil
 	}
 	l.turn = due.After
+	for _, g := range due.Grants {
+		l.room.take(g.Tenant)
+	}
 	return l.c.newHolds(l.a, attempt, began, due.Grants)
 }
 
-// begin plans a chunk, marks what will be sent, and begins with each as soon as
-// there is room.
-func (l *lane) begin(ctx context.Context, chunk []*hold, trying bool) {
+// begin plans a chunk and begins with all of it. What is for the platform is
+// marked together, and begins as soon as there is a slot. What is for a server
+// of its own waits by itself, since such a server may hang.
+func (l *lane) begin(ctx context.Context, chunk []*hold) {
 	todo := make([]plan, len(chunk))
 	var presenting []*hold
 	for i, h := range chunk {
-		if todo[i] = l.plan(h, trying); todo[i].present != nil {
+		if todo[i] = l.plan(h); todo[i].present != nil && !l.isOwn(h) {
 			presenting = append(presenting, h)
 		}
 	}
-	if err := l.c.markSent(context.WithoutCancel(ctx), presenting); err != nil {
-		l.c.cfg.Logger.Warn("grants could not be marked as sent", "platform", l.a.Name, "error", err)
-	}
+	l.mark(ctx, presenting)
 	for i, h := range chunk {
-		leave, ok := l.enter(ctx, h)
-		halted := !ok || h.gate.isShut() && !h.trying
+		leave, ok := func() {}, true
+		if !l.isOwn(h) {
+			leave, ok = l.enter(ctx, h)
+		}
 		l.begun.Go(func() {
-			defer leave()
+			defer l.room.leave(h.Tenant)
 			defer h.release()
+			if l.isOwn(h) && todo[i].sends() {
+				leave, ok = l.enterOwn(ctx, h)
+			}
+			defer leave()
+			halted := !ok || h.gate.isShut() && !h.trying
 			<-l.c.detach(refreshTimeout+settleBudget, func(ctx context.Context) { l.attend(ctx, h, todo[i], halted) })
 		})
 	}
 }
 
-// plan puts off what is for a server whose gate is shut; that of the platform
-// itself has let the batch through.
-func (l *lane) plan(h *hold, trying bool) plan {
+// isOwn reports whether the grant is for a server of its own.
+func (l *lane) isOwn(h *hold) bool { return h.gate != l.a.gates.main }
+
+// plan puts off what is for a gate that is shut. Only what is to be sent passes
+// it: nothing else may take the place of the one that tries.
+func (l *lane) plan(h *hold) plan {
 	todo := l.c.planRefresh(h)
-	h.trying = trying
-	if h.gate == l.a.gates.main || todo.present == nil && !todo.revoke {
+	if !todo.sends() {
 		return todo
 	}
 	wait, ok := h.gate.pass()
-	if !ok {
+	switch {
+	case ok:
+		h.trying = h.gate.isShut()
+		return todo
+	case l.isOwn(h):
 		return rest(h, at(h.now().Add(wait)), nil)
+	default: // what is due stays due: nothing is claimed until then
+		return rest(h, h.DueAt, nil)
 	}
-	h.trying = h.gate.isShut()
-	return todo
 }
 
-// enter takes room for one grant. It waits for the platform, but not for a
-// server of its own, which may hang: then the grant comes back later.
+// mark marks holds of one claim as sent.
+func (l *lane) mark(ctx context.Context, holds []*hold) {
+	if err := l.c.markSent(context.WithoutCancel(ctx), holds); err != nil {
+		l.c.cfg.Logger.Warn("grants could not be marked as sent", "platform", l.a.Name, "error", err)
+	}
+}
+
+// enter takes a slot for one grant; ok tells whether it got one.
 func (l *lane) enter(ctx context.Context, h *hold) (leave func(), ok bool) {
-	select {
-	case l.room <- struct{}{}:
-	case <-ctx.Done():
+	if h.gate.enter(ctx) != nil {
 		return func() {}, false
 	}
-	if h.gate == l.a.gates.main {
-		ok = h.gate.enter(ctx) == nil
-	} else if ok = ctx.Err() == nil && h.gate.tryEnter(); !ok {
-		h.DueAt = at(h.now().Add(nextReplica))
-	}
-	return func() {
-		if ok {
-			h.gate.leave()
-		}
-		<-l.room
-	}, ok
+	return h.gate.leave, true
+}
+
+// enterOwn waits no longer than a lease lasts: whoever needs the grant
+// meanwhile waits for us.
+func (l *lane) enterOwn(ctx context.Context, h *hold) (leave func(), ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, l.a.leaseOf())
+	defer cancel()
+	return l.enter(ctx, h)
 }
 
 // attend does what was planned, unless nothing more may be sent.
 func (l *lane) attend(ctx context.Context, h *hold, todo plan, halted bool) {
+	if l.isOwn(h) && todo.present != nil && !halted {
+		l.mark(ctx, []*hold{h})
+	}
 	var err error
 	switch {
-	case todo.present == nil && !todo.revoke:
+	case !todo.sends():
 		err = errors.Join(todo.err, l.c.giveBack(ctx, h, todo.settlement))
 	case halted || todo.present != nil && !h.marked:
 		if h.marked {

@@ -318,7 +318,8 @@ type GrantStore interface {
 	// that nobody waits behind another's backlog: a grant each, the one due
 	// longest, of the tenants after claim.After in ascending order and around.
 	// The result says where the turn goes on. A store may end a turn early that
-	// has passed a thousand tenants with nothing due.
+	// has passed a thousand tenants with nothing due. The tenants of claim.Except
+	// are left alone, in the turn as well.
 	ClaimDueGrants(ctx context.Context, claim DueClaim) (DueGrants, error)
 
 	// RenewClaims gives the grants that the attempt still holds, with an
@@ -412,7 +413,8 @@ func (g Grant) Key() GrantKey {
 type DueClaim struct {
 	Platform string
 	N        int
-	After    string // the tenant after which the turn goes on
+	After    string   // the tenant after which the turn goes on
+	Except   []string // tenants whose grants are left alone
 	Attempt  string
 	Lease    time.Duration
 }

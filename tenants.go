@@ -79,16 +79,16 @@ func (c *Connector) releaseAll(ctx context.Context, p Principal, filter AccountF
 // revokeAll revokes those of the grants that no account is left on, as far as
 // the time goes, and returns what became of them, by id.
 func (c *Connector) revokeAll(ctx context.Context, grants []Grant) map[string]Revocation {
-	pending, became := map[string]Revocation{}, map[string]Revocation{}
-	for _, g := range grants {
+	pending, became, todo := map[string]Revocation{}, map[string]Revocation{}, map[string]Grant{}
+	for _, g := range grants { // as often as accounts were on it; the last to leave knows
 		if g.Status == GrantRevoking || g.Status == GrantDead {
-			pending[g.ID], became[g.ID] = RevocationPending, RevocationPending
+			pending[g.ID], became[g.ID], todo[g.ID] = RevocationPending, RevocationPending, g
 		}
 	}
 	done := c.detach(revokeTimeout, func(ctx context.Context) {
-		for _, g := range grants {
-			if _, todo := pending[g.ID]; todo && ctx.Err() == nil {
-				became[g.ID] = c.revokeGrant(ctx, g)
+		for id, g := range todo {
+			if ctx.Err() == nil {
+				became[id] = c.revokeGrant(ctx, g)
 			}
 		}
 	})

@@ -266,3 +266,30 @@ func TestDeleteTenantGoesOn(t *testing.T) {
 		t.Errorf("events %q are left", got)
 	}
 }
+
+// Several accounts on one grant are one revocation, and each is told how it went.
+func TestDisconnectByUserRevokesEachGrantOnce(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[string]connect.Revocation{"": connect.RevocationRevoked, "500": connect.RevocationPending} {
+		t.Run(string(want), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			ids := w.browser(&alice).connected("facebook", url.Values{"select": {"all"}}, as("dana"))
+			if fault != "" {
+				w.fault(sandbox.Fault{Platform: "facebook", Fault: fault, At: "revoke", Times: 5})
+			}
+			done, err := w.engine.DisconnectByUser(t.Context(), acmeKey, alice.User)
+			if err != nil || len(done) != len(ids) || len(ids) < 2 {
+				t.Fatalf("%d of %d accounts, %v", len(done), len(ids), err)
+			}
+			for _, d := range done {
+				if d.Revocation != want {
+					t.Errorf("%s: %s, want %s", d.AccountID, d.Revocation, want)
+				}
+			}
+			if got := w.facebookRevocations(); got != 1 {
+				t.Errorf("the platform was asked %d times, want once", got)
+			}
+		})
+	}
+}

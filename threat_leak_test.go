@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -421,4 +422,21 @@ func wantInPlay() []string {
 	}
 	slices.Sort(want)
 	return want
+}
+
+// A gate that shuts says why, without the address that was asked.
+func TestThreat103_AShutGateSaysNoAddress(t *testing.T) {
+	t.Parallel()
+	logs := &syncBuffer{}
+	clock := newClock()
+	b := newBench(t, clock.Now, func(c *connect.Config) { c.Logger = slog.New(slog.NewTextHandler(logs, nil)) })
+	account := b.connect()
+	clock.advance(fakeLife / 2)
+	const address = "https://api.fake.test/refresh?token=canary"
+	b.fake.answer("refresh", refusing(&connect.ProviderError{Class: connect.ClassConfig, Err: &url.Error{Op: "Post", URL: address, Err: io.ErrUnexpectedEOF}}))
+	_, err := b.engine.Refresh(t.Context(), acmeKey, account.ID)
+	wantCode(t, err, connect.CodePlatformError)
+	if got := logs.String(); !strings.Contains(got, "left alone") || strings.Contains(got, "canary") {
+		t.Errorf("the log is %s", got)
+	}
 }

@@ -81,7 +81,7 @@ func (s *Store) ClaimDueGrants(ctx context.Context, claim connect.DueClaim) (con
 	}
 	defer s.mu.Unlock()
 	now := s.now()
-	due, after := shared(s.dueGrants(claim.Platform, now), max(claim.N, 0), claim.After)
+	due, after := shared(s.dueGrants(claim, now), max(claim.N, 0), claim.After)
 	result := connect.DueGrants{After: after}
 	for _, row := range due {
 		result.Grants = append(result.Grants, s.claim(row, claim.Attempt, now, claim.Lease))
@@ -129,12 +129,12 @@ func inTurn(due []grantRow, after string, n int) []grantRow {
 	return turn
 }
 
-// dueGrants returns the platform's grants that are due: those that may have
-// been sent first, then the longest due.
-func (s *Store) dueGrants(platform string, now time.Time) []grantRow {
+// dueGrants returns the grants that are due for claim: those that may have been
+// sent first, then the longest due.
+func (s *Store) dueGrants(claim connect.DueClaim, now time.Time) []grantRow {
 	var due []grantRow
 	for _, row := range s.grants {
-		if at, ok := row.dueAt(); ok && row.Platform == platform && passed(at, now) {
+		if at, ok := row.dueAt(); ok && row.Platform == claim.Platform && passed(at, now) && !slices.Contains(claim.Except, row.Tenant) {
 			due = append(due, row)
 		}
 	}

@@ -10,7 +10,8 @@ import (
 
 // claimDue is one statement, so that the lock before it is held for no round
 // trip. Each part reads an index from its beginning or from where the turn is,
-// and stops after n rows, so that none costs more as the table grows.
+// and stops after n rows, so that none costs more as the table grows, but for
+// what is due of tenants that are left alone.
 //
 //	due    more than n of what is due: what may have been sent, the longest due
 //	share  how many of them are claimed as they stand: all, or half of n
@@ -24,12 +25,12 @@ import (
 const claimDue = `WITH RECURSIVE ` + clock + `,
 lost AS (
 	SELECT tenant, id, wake_at FROM connect.grants
-	WHERE platform = @platform AND lost AND wake_at <= (SELECT now FROM clock)
+	WHERE platform = @platform AND lost AND wake_at <= (SELECT now FROM clock) AND tenant <> ALL (@except::text[])
 	ORDER BY wake_at LIMIT @n::bigint + 1 FOR UPDATE SKIP LOCKED
 ),
 others AS (
 	SELECT tenant, id, wake_at FROM connect.grants
-	WHERE platform = @platform AND NOT lost AND wake_at <= (SELECT now FROM clock)
+	WHERE platform = @platform AND NOT lost AND wake_at <= (SELECT now FROM clock) AND tenant <> ALL (@except::text[])
 	ORDER BY wake_at LIMIT @n::bigint + 1 FOR UPDATE SKIP LOCKED
 ),
 due AS (
@@ -57,6 +58,7 @@ turn (tenant, id, round, taken, passed) AS (
 	) AS step LEFT JOIN LATERAL (
 		SELECT g.id FROM connect.grants g
 		WHERE g.platform = @platform AND g.tenant = step.tenant AND g.wake_at <= (SELECT now FROM clock)
+		AND step.tenant <> ALL (@except::text[])
 		AND NOT EXISTS (
 			SELECT FROM due d WHERE d.tenant = g.tenant AND d.id = g.id AND d.place <= (SELECT n FROM share)
 		)
@@ -103,7 +105,7 @@ func (s *Store) ClaimDueGrants(ctx context.Context, claim connect.DueClaim) (con
 		s.turn(b, grantsTurn, claim.Platform)
 		b.Queue(planOnce)
 		b.Queue(claimDue, s.with(values{
-			"platform": claim.Platform, "n": max(claim.N, 0), "after": claim.After, "attempt": claim.Attempt, "lease": claim.Lease,
+			"platform": claim.Platform, "n": max(claim.N, 0), "after": claim.After, "except": append([]string{}, claim.Except...), "attempt": claim.Attempt, "lease": claim.Lease,
 		})).Query(into(&rows, scanDue))
 	})
 	if err != nil {

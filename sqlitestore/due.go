@@ -3,6 +3,8 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/seed944197df/connect"
@@ -74,23 +76,29 @@ const isLost = "(status IN ('sent', 'uncertain') OR status = 'claimed' AND prior
 
 // The grants of a platform that are due, those of one tenant, and, of all, those
 // that may have been sent and the others. Each reads an index from its
-// beginning, so none costs more as the table grows; dueOthers meets no more lost
-// ones than dueLost has found.
+// beginning, so none costs more as the table grows, but for what is due of
+// tenants that are left alone; dueOthers meets no more lost ones than dueLost
+// has found.
 const (
 	grantsDue   = "SELECT " + grantColumns + " FROM grants WHERE platform = ? AND wake_at <= ?"
-	dueLost     = grantsDue + " AND " + isLost + " ORDER BY wake_at, tenant, id LIMIT ?"
-	dueOthers   = grantsDue + " AND NOT " + isLost + " ORDER BY wake_at, tenant, id LIMIT ?"
+	notExcepted = " AND tenant NOT IN (SELECT value FROM json_each(?))"
+	dueLost     = grantsDue + " AND " + isLost + notExcepted + " ORDER BY wake_at, tenant, id LIMIT ?"
+	dueOthers   = grantsDue + " AND NOT " + isLost + notExcepted + " ORDER BY wake_at, tenant, id LIMIT ?"
 	dueOfTenant = grantsDue + " AND tenant = ? ORDER BY wake_at, id LIMIT 1"
 )
 
 // due returns at most n grants: those that may have been sent, and then the
 // longest due.
 func (c *claiming) due(ctx context.Context, n int) ([]grantRow, error) {
-	lost, err := all(ctx, c.tx, scanGrant, dueLost, c.Platform, c.now.UnixMicro(), n)
+	except, err := json.Marshal(append([]string{}, c.Except...))
+	if err != nil {
+		return nil, err
+	}
+	lost, err := all(ctx, c.tx, scanGrant, dueLost, c.Platform, c.now.UnixMicro(), string(except), n)
 	if err != nil || len(lost) == n {
 		return lost, err
 	}
-	others, err := all(ctx, c.tx, scanGrant, dueOthers, c.Platform, c.now.UnixMicro(), n-len(lost))
+	others, err := all(ctx, c.tx, scanGrant, dueOthers, c.Platform, c.now.UnixMicro(), string(except), n-len(lost))
 	return append(lost, others...), err
 }
 
@@ -151,7 +159,7 @@ func (c *claiming) turn(ctx context.Context, n int) ([]string, error) {
 			break // once around
 		}
 		met[tenant], c.After = true, tenant
-		if due {
+		if due && !slices.Contains(c.Except, tenant) {
 			tenants = append(tenants, tenant)
 		}
 	}

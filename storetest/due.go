@@ -18,6 +18,7 @@ func dueTests() []test {
 		{"what may have been sent comes first, then what is due longest", dueOrder},
 		{"where more are due, half of N is for the tenants in turn", dueTurn},
 		{"where no more are due, the turn stays where it is", dueTurnStays},
+		{"the tenants of Except are left alone, in the turn as well", dueExcept},
 		{"of concurrent claims no grant goes out twice", dueRace},
 	}
 }
@@ -175,6 +176,36 @@ func dueTurnStays(s *state) {
 	claim := connect.DueClaim{N: 1, After: "b", Attempt: "attempt-1", Lease: time.Minute}
 	for _, what := range []string{"one of one", "nothing"} {
 		s.equal("where the turn goes on after "+what, s.claimDue(claim).After, "b")
+	}
+}
+
+// dueExcept has a tenant with what is due longest, and may have been sent, whose
+// turn it is.
+func dueExcept(s *state) {
+	for n, name := range []string{"a", "a", "a", "b", "b", "b"} {
+		c := emptyCommit(n)
+		c.Flow.Tenant, c.Grant.Tenant, c.Grant.DueAt = name, name, in(time.Duration(n)*time.Minute)
+		if n == 0 {
+			c.Grant.Status = connect.GrantUncertain
+		}
+		s.commit(c)
+	}
+	s.advance(time.Hour)
+	claim := connect.DueClaim{Attempt: "attempt-1", Lease: time.Hour}
+	for _, step := range []struct {
+		n      int
+		except []string
+		want   []string
+	}{
+		{2, []string{"a"}, []string{"grant-3", "grant-4"}},
+		{9, []string{"a", "b"}, nil},
+		{9, []string{"a"}, []string{"grant-5"}},
+		{9, nil, []string{"grant-0", "grant-1", "grant-2"}},
+	} {
+		claim.N, claim.Except = step.n, step.except
+		got := s.claimDue(claim)
+		claim.After = got.After
+		s.equal(fmt.Sprintf("%d but those of %v", step.n, step.except), slices.Sorted(slices.Values(idsOf(got))), step.want)
 	}
 }
 

@@ -108,6 +108,28 @@ func dueFlaws() []flaw {
 			},
 		},
 		{
+			"the tenants of Except are left alone, in the turn as well", "no tenant is left alone",
+			func(s *flawed) {
+				s.claimDueGrants = func(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
+					claim.Except = nil
+					return s.sound.ClaimDueGrants(ctx, claim)
+				}
+			},
+		},
+		{
+			"the tenants of Except are left alone, in the turn as well", "a tenant is left alone unless something of it may have been sent",
+			func(s *flawed) {
+				s.claimDueGrants = func(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
+					lost := func(tenant string) bool {
+						g, err := s.sound.ReadGrant(ctx, connect.GrantKey{Tenant: tenant, ID: "grant-0"})
+						return err == nil && g.Status == connect.GrantUncertain
+					}
+					claim.Except = slices.DeleteFunc(slices.Clone(claim.Except), lost)
+					return s.sound.ClaimDueGrants(ctx, claim)
+				}
+			},
+		},
+		{
 			"of concurrent claims no grant goes out twice", "due grants are read, and then claimed",
 			func(s *flawed) {
 				s.claimDueGrants = func(ctx context.Context, claim connect.DueClaim) (connect.DueGrants, error) {
@@ -136,7 +158,7 @@ func (s *flawed) claimLongestDue(ctx context.Context, claim connect.DueClaim) (c
 	s.known.Range(func(key, _ any) bool {
 		k, _ := key.(connect.GrantKey)
 		g := s.grant(k)
-		if g.Status == connect.GrantActive && g.DueAt != nil && !g.DueAt.After(s.now()) && g.Platform == claim.Platform {
+		if g.Status == connect.GrantActive && g.DueAt != nil && !g.DueAt.After(s.now()) && g.Platform == claim.Platform && !slices.Contains(claim.Except, g.Tenant) {
 			due = append(due, g)
 		}
 		return true

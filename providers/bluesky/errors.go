@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
+
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/strictjson"
 )
@@ -87,8 +88,11 @@ func answered(method syntax.NSID, status int, header http.Header, body []byte, n
 	if e.Class, known = class(method, status, e.Code); !known {
 		e.Class = connect.ClassRetry
 	}
+	if method == refreshSession && status >= http.StatusInternalServerError && e.Code == "" {
+		e.Class = connect.ClassUncertain // something before the PDS, which may have passed the request on
+	}
 	switch {
-	case e.Class == connect.ClassRetry:
+	case e.Class == connect.ClassRetry, e.Class == connect.ClassUncertain:
 		e.RetryAfter = retryAfter(header, now)
 	case e.Class == connect.ClassReconnect && method == createSession:
 		e.Message = noSignIn

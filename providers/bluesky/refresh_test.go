@@ -76,7 +76,7 @@ func TestRefreshFails(t *testing.T) {
 		{"a page instead of an answer", page(http.StatusOK), connect.ClassRetry, ""},
 		{"a page that says 400", page(http.StatusBadRequest), connect.ClassRetry, ""},
 		{"a page that says 401", page(http.StatusUnauthorized), connect.ClassRetry, ""},
-		{"a page that says 502", page(http.StatusBadGateway), connect.ClassRetry, ""},
+		{"a page that says 502", page(http.StatusBadGateway), connect.ClassUncertain, ""},
 		{"a PDS that cannot be reached", func(w *world, _ *fakePDS) { delete(w.hosts, pdsHost) }, connect.ClassRetry, ""},
 		{"a session that was deleted", func(_ *world, pds *fakePDS) { clear(pds.refresh) }, connect.ClassReconnect, "ExpiredToken"},
 	} {

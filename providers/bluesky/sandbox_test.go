@@ -112,7 +112,7 @@ func TestSandboxFaults(t *testing.T) {
 		code  string
 	}{
 		{"429", connect.ClassRetry, "RateLimitExceeded"},
-		{"500", connect.ClassRetry, ""},
+		{"500", connect.ClassUncertain, ""},
 		{"html", connect.ClassRetry, ""},
 		{"lost_answer", connect.ClassUncertain, ""},
 		{"bad_json", connect.ClassUncertain, ""},

@@ -120,6 +120,13 @@ func (f Failure) Passing() bool {
 	return f.Status == http.StatusRequestTimeout || f.Status == http.StatusTooManyRequests || f.Status >= 500
 }
 
+// fromGateway reports whether nothing says that the platform itself has
+// answered, so that it may have carried the request out: 5xx without the name
+// of an error, and 504 in any case.
+func (f Failure) fromGateway() bool {
+	return f.Status == http.StatusGatewayTimeout || f.Status >= 500 && f.Code == ""
+}
+
 const maxRetryAfter = 24 * time.Hour
 
 // retryAfter reads the header of that name (RFC 9110 § 10.2.3): seconds, which

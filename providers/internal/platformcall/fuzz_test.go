@@ -145,7 +145,7 @@ func (a answering) wantFailure(t *testing.T, err error, once bool) {
 	switch e.Class {
 	case connect.ClassRetry:
 	case connect.ClassUncertain:
-		ok = once && (!passing || a.status == 504)
+		ok = once && (!passing || a.status == 504 || a.status >= 500 && e.Code == "")
 	case connect.ClassReconnect:
 		ok = !passing && e.Code == "invalid_grant"
 	default:

@@ -77,11 +77,14 @@ func post(ctx context.Context, env connect.Env, req Request) (map[string]json.Ra
 	}
 	failure, failed := ReadFailure(status, header, body)
 	switch {
-	case failed && status == http.StatusGatewayTimeout, failed && status < 400 && failure.Body == nil:
-		// A gateway gave up waiting, or something else answered.
+	case failed && status < 400 && failure.Body == nil: // something else answered
 		return nil, &connect.ProviderError{Class: req.lost(), Status: status}
 	case failed:
-		return nil, failure.providerError(req.Classify, env.Now())
+		e := failure.providerError(req.Classify, env.Now())
+		if failure.fromGateway() {
+			e.Class = req.lost()
+		}
+		return nil, e
 	case failure.Body == nil && len(body) > 0:
 		return nil, &connect.ProviderError{Class: req.lost(), Status: status, Err: strictjson.Err}
 	}
