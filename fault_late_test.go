@@ -41,7 +41,9 @@ func TestFault23_WhatCameLateIsRevoked(t *testing.T) {
 				if _, err := b.engine.Disconnect(t.Context(), acmeKey, account.ID); err != nil {
 					t.Fatal(err)
 				}
-				b.fake.answer("revoke", refusing(errDown), refusing(errDown), succeeds)
+				for _, answer := range []fakeAnswer{refusing(errDown), fails(connect.ClassRetry), succeeds} {
+					b.fake.answer("revoke", answer)
+				}
 				close(release)
 				if err := <-told; err == nil {
 					t.Error("the account works")

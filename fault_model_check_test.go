@@ -176,7 +176,7 @@ func (m *model) judgeGone(a *modelAccount, grant connect.Grant, account connect.
 		m.violatef("(6) the disconnected account is %s, its grant %s with %d bytes", account.Status, grant.Status, len(grant.Sealed))
 	}
 	for _, pair := range a.chain.pairs {
-		if l := pair.delivered; pair.newest() && l != nil && !l.dead && !l.frozen {
+		if l := pair.delivered; pair.newest() && l != nil && !l.dead {
 			m.violatef("(6) %s came late for the disconnect, and lives", pair.refresh)
 		}
 	}

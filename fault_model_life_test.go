@@ -55,11 +55,10 @@ type modelLife struct {
 	dead, frozen bool            // with tasks guarded by model.mu
 	tasks        map[string]bool // that are under way
 
-	froze   time.Time
-	open    []*modelShown
-	marks   map[*modelPair]int    // how often it may present each
-	logins  map[string]*modelPair // that it got last, by subject
-	faultAt int                   // the last step at which something went wrong for it
+	froze  time.Time
+	open   []*modelShown
+	marks  map[*modelPair]int    // how often it may present each
+	logins map[string]*modelPair // that it got last, by subject
 }
 
 func (m *model) start(worker int) *modelLife {
@@ -90,7 +89,7 @@ func (l *modelLife) crash() {
 func (l *modelLife) freeze() {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
-	l.frozen, l.froze, l.faultAt = true, time.Now(), l.m.step
+	l.frozen, l.froze = true, time.Now()
 }
 
 func (l *modelLife) wake() {
@@ -117,7 +116,6 @@ func (l *modelLife) overslept() bool { return l.frozen && time.Since(l.froze) >=
 
 // excuse says that nobody can know what became of what the process has sent.
 func (l *modelLife) excuse() {
-	l.faultAt = l.m.step
 	for _, p := range l.open {
 		p.excused = true
 	}
@@ -244,7 +242,7 @@ func (p *modelProvider) Refresh(ctx context.Context, env connect.Env, old *conne
 			}
 			if fresh != nil {
 				fresh.told = env.Now().Add(modelTTL)
-				fresh.delivered, fresh.at = p.life, p.life.m.step
+				fresh.delivered = p.life
 			}
 		})
 	}

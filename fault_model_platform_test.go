@@ -41,7 +41,6 @@ type modelPair struct {
 
 	shown     []*modelShown
 	delivered *modelLife // who got it last
-	at        int        // the step at which it did
 }
 
 // modelShown is one time that a pair's refresh token was sent.

@@ -151,7 +151,6 @@ func (m *model) wait() {
 	})
 	for _, c := range gone {
 		m.say(c.life.worker, c.name+": gives up")
-		c.life.faultAt = m.step
 		switch c.name {
 		case "request":
 			c.slept = true // whether it is late or not, it never arrives
@@ -166,9 +165,6 @@ func (m *model) wait() {
 func (m *model) serve(call *modelCall, f fate) {
 	m.note(call.life.worker, call.name, f)
 	m.calls = slices.DeleteFunc(m.calls, func(c *modelCall) bool { return c == call })
-	if f != fateFine {
-		call.life.faultAt = m.step
-	}
 	call.run(f)
 	close(call.done)
 	m.wait()
