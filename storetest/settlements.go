@@ -18,6 +18,7 @@ func settleTests() []test {
 		{"another generation or attempt is ErrStale and changes nothing", settleStale},
 		{"AccountStatus becomes the status of the live accounts", settleAccounts},
 		{"AccountTokenExpired spares accounts with a token of their own", settleOwnTokens},
+		{"AccountSuspended spares accounts that do not work anyway", settleSuspended},
 		{"no AccountStatus leaves the accounts alone", settleNoAccounts},
 		{"an unknown grant is ErrNotFound", settleUnknown},
 	}
@@ -269,6 +270,33 @@ func settleOwnTokens(s *state) {
 	s.equal("status of the account without", s.account(2).Status, connect.AccountTokenExpired)
 	if events := s.events(); len(events) != 1 || events[0].AccountID != "account-2" {
 		s.Errorf("events %v, want one of account-2", events)
+	}
+}
+
+func settleSuspended(s *state) {
+	statuses := []connect.AccountStatus{
+		connect.AccountActive, connect.AccountLimited, connect.AccountTargetLost, connect.AccountReauthRequired, connect.AccountTokenExpired,
+	}
+	c := emptyCommit(1)
+	for n, status := range statuses {
+		a := newAccount(n + 1)
+		a.Status = status
+		c.Accounts = append(c.Accounts, a)
+	}
+	s.commit(c)
+	s.claim(1, "attempt-1")
+	st := noTokens("attempt-1", 1)
+	st.AccountStatus, st.Events = connect.AccountSuspended, []connect.Event{newEvent(9, "")}
+	s.settle(st)
+	for n, status := range statuses {
+		if n < 2 {
+			s.equal("status of an account that worked", s.account(n+1).Status, connect.AccountSuspended)
+		} else {
+			s.equal("status of an account that did not", s.account(n+1).Status, status)
+		}
+	}
+	if n := len(s.events()); n != 2 {
+		s.Errorf("%d events, want 2", n)
 	}
 }
 

@@ -121,6 +121,18 @@ func settleFlaws() []flaw {
 			},
 		},
 		{
+			"AccountSuspended spares accounts that do not work anyway", "every account is suspended",
+			func(s *flawed) {
+				s.settleGrant = func(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
+					settled, err := s.sound.SettleGrant(ctx, st)
+					if err == nil && st.AccountStatus == connect.AccountSuspended {
+						s.setStatus(ctx, st, connect.AccountFilter{GrantID: st.ID})
+					}
+					return settled, err
+				}
+			},
+		},
+		{
 			"no AccountStatus leaves the accounts alone", "without a status the accounts are limited",
 			func(s *flawed) {
 				s.settling(func(st *connect.Settlement) {
