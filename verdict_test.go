@@ -161,8 +161,8 @@ func TestRefreshNowIsLimitedByOneClock(t *testing.T) {
 		c.Store = memstore.New(&memstore.Options{Now: func() time.Time { return clock.Now().Add(time.Minute) }})
 	})
 	account := b.connectAs(nil)
-	b.fake.answer("refresh", fails(connect.ClassRetry), fails(connect.ClassRetry))
 	for range 2 {
+		b.fake.answer("refresh", fails(connect.ClassRetry))
 		clock.advance(time.Minute)
 		_, err := b.engine.Refresh(t.Context(), acmeKey, account.ID)
 		wantCode(t, err, connect.CodePlatformError)
