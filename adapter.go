@@ -151,6 +151,16 @@ func (a *adapter) subjectKey(subject string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// minted reports whether the grant is of the client that is configured. Another
+// client must present nothing of it: a server takes that for a theft (RFC 6749
+// § 5.2), and refuses what the right one could still use.
+func (a *adapter) minted(g Grant) bool { return g.ClientID == a.Client.ID }
+
+// refreshable reports whether there is a refresh token to present.
+func (a *adapter) refreshable(t *Tokens, now time.Time) bool {
+	return a.refresher != nil && !t.Refresh.IsZero() && !over(t.RefreshExpiry, now)
+}
+
 // refused reads a response without a code; see [Refuser].
 func (a *adapter) refused(query url.Values) (ErrorClass, string, bool) {
 	if a.refuser != nil {

@@ -65,15 +65,13 @@ func (t *accountTransport) heed(use *accountUse, r *http.Request, resp *http.Res
 		return resp, nil
 	}
 	switch class {
-	case ClassTargetLost:
-		return nil, t.lost(use, resp, AccountTargetLost)
 	case ClassExpired, ClassReconnect:
-		if !use.ownToken {
+		if !use.ownToken && use.adapter.refreshable(use.tokens, t.c.cfg.Now()) {
 			return t.again(use, r, resp)
 		}
-		if class == ClassReconnect {
-			return nil, t.lost(use, resp, AccountReauthRequired)
-		}
+		return t.doubted(use, r, resp)
+	case ClassTargetLost:
+		return t.doubted(use, r, resp)
 	case ClassSuspended:
 		return nil, t.blocked(use, resp)
 	case ClassScopeMissing:
@@ -83,6 +81,30 @@ func (t *accountTransport) heed(use *accountUse, r *http.Request, resp *http.Res
 	default:
 	}
 	return resp, nil
+}
+
+// doubted asks the platform whether an answer was about the account.
+//
+// What a platform answers to a request of the host's own may be about that
+// request alone: Facebook says of each post that was deleted what it says of a
+// Page that is gone. So such an answer ends nothing. What ends an account is
+// the platform's word on a question of ours: a refresh, or this one with the
+// same token. Where it may not be asked now, or cannot be, the caller has the
+// answer, and the next one may tell.
+func (t *accountTransport) doubted(use *accountUse, r *http.Request, resp *http.Response) (*http.Response, error) {
+	heard := t.c.probe(r.Context(), &exam{account: use.account, grant: use.grant, adapter: use.adapter, tokens: use.tokens})
+	switch {
+	case heard == nil || heard.err == nil:
+		return resp, nil
+	case classOf(heard.err) == ClassTargetLost:
+		return nil, t.lost(use, resp, AccountTargetLost)
+	case !refusesToken(heard.err):
+		return resp, nil
+	case use.ownToken:
+		return nil, t.lost(use, resp, AccountReauthRequired)
+	default:
+		return t.again(use, r, resp)
+	}
 }
 
 // again refreshes once and repeats the request; where that cannot be, the

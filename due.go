@@ -18,7 +18,7 @@ const (
 // part, and at half the refresh token's where that is sooner. A grant that
 // cannot be refreshed is due when it ends.
 func (a *adapter) refreshPoint(t *Tokens, now time.Time) *time.Time {
-	if a.refresher == nil || t.Refresh.IsZero() {
+	if !a.refreshable(t, now) {
 		if t.AccessExpiry == nil || t.AccessExpiry.IsZero() {
 			return nil
 		}

@@ -48,8 +48,8 @@ type Health struct {
 // HealthReason is one thing that is wrong with an account. Code is one of
 // token_expired, reauth_required, target_lost, suspended, disconnected,
 // scope_missing, token_ending, version_ending, refresh_failing,
-// refresh_uncertain, keys_missing, token_refused, identity_mismatch and
-// client_refused; more may come.
+// refresh_uncertain, keys_missing, token_refused, identity_mismatch,
+// client_mismatch and client_refused; more may come.
 type HealthReason struct {
 	Code   string
 	Who    string // who must act: "user", "host", "platform" or "nobody"
@@ -135,8 +135,7 @@ func (e *exam) expiry() *time.Time {
 
 // renewable reports whether a refresh can renew the token.
 func (e *exam) renewable() bool {
-	return !e.account.OwnToken && e.adapter.refresher != nil && e.tokens != nil &&
-		!e.tokens.Refresh.IsZero() && !over(e.grant.RefreshExpiry, e.now)
+	return !e.account.OwnToken && e.tokens != nil && e.adapter.refreshable(e.tokens, e.now)
 }
 
 // stored is what can be told without the platform.
@@ -180,6 +179,8 @@ func (e *exam) symptom() (symptom, bool) {
 // refreshing tells of a refresh that does not come through.
 func (e *exam) refreshing(h *Health) {
 	switch {
+	case !e.adapter.minted(e.grant):
+		h.add(clientMismatch)
 	case !e.renewable() || !e.failing():
 		return
 	case e.uncertain():
@@ -187,7 +188,7 @@ func (e *exam) refreshing(h *Health) {
 	default:
 		h.add(refreshFailing)
 	}
-	if over(e.grant.AccessExpiry, e.now) {
+	if e.renewable() && over(e.grant.AccessExpiry, e.now) {
 		h.State, h.TokenValid = HealthError, false
 	}
 }
@@ -197,8 +198,11 @@ func (e *exam) uncertain() bool {
 	return e.grant.Presented > 0 && e.grant.Status == GrantUncertain
 }
 
+// failing reports whether a refresh does not come through. What waits behind a
+// shut gate has not been tried itself, and is told of once its token is over.
 func (e *exam) failing() bool {
-	return e.grant.Failures > 0 || e.grant.RefusedAt != nil || e.uncertain()
+	return e.grant.Failures > 0 || e.grant.RefusedAt != nil || e.uncertain() ||
+		over(e.grant.AccessExpiry, e.now) && e.adapter.gates.of(e.tokens).isShut()
 }
 
 // forecast finds the first end that nothing is about to renew.

@@ -69,6 +69,10 @@ var (
 		code: "refresh_uncertain", who: whoNobody, state: HealthHealthy,
 		detail: "The answer to a refresh was lost; it is tried again when that is safe.",
 	}
+	clientMismatch = symptom{
+		code: string(CodeClientMismatch), who: whoHost, state: HealthWarning,
+		detail: "The account was connected through another client than the one that is configured, and is not refreshed.", advice: "Configure the client that it was connected through, or connect the account again.",
+	}
 	keysMissing = symptom{
 		code: "keys_missing", who: whoHost, state: HealthError, noToken: true,
 		detail: "The stored tokens do not open.", advice: "Give this process every key that tokens were sealed with.",

@@ -129,11 +129,15 @@ func (c *Connector) liveGrant(ctx context.Context, at *attempt) (Grant, error) {
 		return Grant{}, fmt.Errorf("connect: an account and its grant are of two platforms: %w", tokencrypt.ErrIntegrity)
 	case grant.Status == GrantDead, grant.Status == GrantRevoking:
 		return Grant{}, unusable(at.op, at.adapter.Name, AccountReauthRequired)
-	case grant.ClientID != at.adapter.Client.ID:
-		return Grant{}, &Error{Code: CodeClientMismatch, Op: at.op, Platform: at.adapter.Name, Message: "The account was connected through another client. The user must connect again."}
+	case !at.adapter.minted(grant):
+		return Grant{}, ofAnotherClient(at.op, at.adapter)
 	default:
 		return grant, nil
 	}
+}
+
+func ofAnotherClient(op string, a *adapter) *Error {
+	return &Error{Code: CodeClientMismatch, Op: op, Platform: a.Name, Message: "The account was connected through another client. The host must configure that one, or the user connect again."}
 }
 
 // lend opens the tokens of the grant, refreshed first where they are over.

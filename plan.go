@@ -38,9 +38,11 @@ func (c *Connector) planRefresh(h *hold) plan {
 		return plan{revoke: true, settlement: h.back(), err: unusable("refresh", h.Platform, AccountReauthRequired)}
 	case h.seen != 0 && h.Generation > h.seen: // another refresh came first
 		return rest(h, h.DueAt, nil)
+	case !h.a.minted(h.Grant):
+		return c.misplaced(h)
 	case err != nil:
 		return c.unopened(h, err)
-	case h.a.refresher == nil || tokens.Refresh.IsZero():
+	case !h.a.refreshable(tokens, h.now()):
 		return c.unrefreshable(h, tokens)
 	case h.spent():
 		return presentAgain(h, tokens)
@@ -66,30 +68,53 @@ func (c *Connector) unrefreshable(h *hold, tokens *Tokens) plan {
 }
 
 // presentAgain plans for a refresh token that may have been presented before,
-// and whose answer is lost. Where that of its repetition is lost, too, it is
-// asked for again: an outage never ends a grant.
+// and whose answer is lost: not while another process may have that answer, and
+// not while the access token is good for something. Where the answer to the
+// repetition is lost, too, it is asked for again: an outage never ends a grant.
 func presentAgain(h *hold, tokens *Tokens) plan {
-	if until := h.keepsUntil(tokens); until != nil {
-		return rest(h, until, &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "An earlier refresh may have been carried out; it is repeated when the access token ends."})
+	if h.repeats() {
+		return plan{present: tokens}
+	}
+	until := h.answerKept()
+	if end := h.keepsUntil(tokens); end != nil && !h.rejected && end.After(until) {
+		until = *end
+	}
+	if wait := until.Sub(h.now()); wait > 0 {
+		return rest(h, at(until), &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "An earlier refresh may have been carried out; it is repeated when nothing can be lost by that.", RetryAfter: wait})
 	}
 	return plan{present: tokens}
 }
 
-// keepsUntil is when a refresh token that may have been presented before may be
-// presented again; nil: at once. One that stays may be at any time; one that
-// the platform answers alike for a while, within that; any other only when the
-// access token is over: if it was spent, presenting it ends the grant, and then
-// nothing is lost by that.
+// repeats reports whether presenting a refresh token again does no harm: it
+// stays, or the platform still answers as it did before.
+func (h *hold) repeats() bool {
+	return h.a.Rotation.Class == RotationStable || h.a.inGrace(h.SentAt, h.now())
+}
+
+// keepsUntil is when a refresh token whose answer is known to be lost may be
+// presented again; nil: at once. Where that could do harm, only when the access
+// token is over: if the refresh token was spent, presenting it ends the grant,
+// and then nothing is lost by that.
 func (h *hold) keepsUntil(tokens *Tokens) *time.Time {
 	expiry := tokens.AccessExpiry
-	switch {
-	case h.a.Rotation.Class == RotationStable, h.a.inGrace(h.SentAt, h.now()):
+	if h.repeats() || expiry == nil || expiry.IsZero() || over(expiry, h.now()) {
 		return nil
-	case expiry == nil, expiry.IsZero(), over(expiry, h.now()):
-		return nil
-	default:
-		return at(*expiry)
 	}
+	return at(*expiry)
+}
+
+// answerKept is until when another process may still have the answer to an
+// earlier presentation, and no store to write it to. One that has settled since
+// has it not: it knows the answer to be lost, and is due before.
+func (h *hold) answerKept() time.Time {
+	if h.SentAt == nil {
+		return time.Time{}
+	}
+	until := at(h.SentAt.Add(refreshTimeout + settleBudget))
+	if h.Prior == GrantUncertain && h.DueAt != nil && h.DueAt.Before(*until) {
+		return time.Time{}
+	}
+	return *until
 }
 
 // inGrace reports whether the platform still repeats the answer to a refresh
@@ -99,6 +124,16 @@ func (a *adapter) inGrace(sent *time.Time, now time.Time) bool {
 		return false
 	}
 	return now.Before(sent.Add(a.Rotation.Grace - a.Rotation.Grace/10))
+}
+
+// misplaced puts off a grant of another client than the one configured here: a
+// process with the right one may have its turn.
+func (c *Connector) misplaced(h *hold) plan {
+	parked := rest(h, backoff(h.Failures, h.now()), ofAnotherClient("refresh", h.a))
+	parked.settlement.Reason = CodeClientMismatch
+	parked.settlement.Failures++
+	c.cfg.Logger.Error("a grant is of another client than the configured one", "platform", h.Platform, "grant", h.ID)
+	return parked
 }
 
 // unopened puts off a grant whose tokens do not open. Its user cannot help it,

@@ -131,6 +131,7 @@ func (c *Connector) refused(h *hold, old *Tokens, err error) (Settlement, error)
 func (h *hold) tryLater(platform *ProviderError) Settlement {
 	h.unmark()
 	st := h.back()
+	st.Failures++
 	switch {
 	case platform.Class == ClassConfig:
 		st.DueAt = at(h.now().Add(gateConfig))
@@ -140,7 +141,6 @@ func (h *hold) tryLater(platform *ProviderError) Settlement {
 		st.DueAt = at(h.now().Add(nextReplica))
 	default:
 		st.DueAt = h.later()
-		st.Failures++
 	}
 	return st
 }
@@ -187,13 +187,14 @@ func (c *Connector) terminal(h *hold, old *Tokens) (Settlement, error) {
 
 // settle stores what came of a claim and returns the grant, or [ErrStale] where
 // it has gone on without it. New tokens exist nowhere else, so that a store
-// which does not answer is asked again for as long as ctx lasts.
+// which does not answer is asked again for a while.
 func (c *Connector) settle(ctx context.Context, h *hold, st Settlement) (Grant, error) {
+	budget := settleBudget // see answerKept
 	if st.Tokens == nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, h.a.leaseOf()) // afterwards the lease says it all
-		defer cancel()
+		budget = h.a.leaseOf() // afterwards the lease says it all
 	}
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		settled, err := c.cfg.Store.SettleGrant(ctx, st)
 		switch {

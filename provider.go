@@ -281,7 +281,8 @@ type Refresher interface {
 }
 
 // Identifier asks the platform whose an access token is. Without it nothing
-// can be imported, and [Connector.Health] tells only what is stored.
+// can be imported, [Connector.Health] tells only what is stored, and an answer
+// to [Connector.Client] ends no account whose token cannot be refreshed.
 type Identifier interface {
 	// Identify returns what only the platform can say: Subject, Self where the
 	// grant is one candidate, Scopes where the platform tells them, Hosts and

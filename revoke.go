@@ -91,15 +91,24 @@ func (g Grant) revocation() Revocation {
 }
 
 func (c *Connector) revokeTokens(ctx context.Context, h *hold) (Revocation, time.Duration) {
+	if !h.a.minted(h.Grant) {
+		c.cfg.Logger.Error("a grant is of another client than the configured one, and cannot be revoked", "platform", h.Platform, "grant", h.ID)
+		return RevocationPending, 0
+	}
 	tokens, err := c.openGrant(h.Grant)
 	if err != nil {
 		c.cfg.Logger.Error("a grant does not open", "platform", h.Platform, "grant", h.ID, "error", err)
 		return RevocationPending, 0
 	}
-	return c.revoke(ctx, h.a, tokens, h.attempt)
+	return c.revokeOf(ctx, h.a, h.SubjectKey, tokens, h.attempt)
 }
 
-// revoke ends tokens at the platform, unless that would cut off accounts that
+// revoke is revokeOf for tokens that no row stands for.
+func (c *Connector) revoke(ctx context.Context, a *adapter, tokens *Tokens, attempt string) (Revocation, time.Duration) {
+	return c.revokeOf(ctx, a, a.subjectKey(tokens.Subject), tokens, attempt)
+}
+
+// revokeOf ends tokens at the platform, unless that would cut off accounts that
 // live on. The caller has a slot before the platform. Beside [RevocationPending]
 // it returns how long the platform wants to be left alone, 0 where it does not
 // say.
@@ -107,20 +116,19 @@ func (c *Connector) revokeTokens(ctx context.Context, h *hold) (Revocation, time
 // Security: some platforms end everything that the person ever gave to the
 // client. The subject is counted and locked over all tenants first, so that
 // one tenant's disconnect never ends another tenant's account.
-func (c *Connector) revoke(ctx context.Context, a *adapter, tokens *Tokens, attempt string) (Revocation, time.Duration) {
+func (c *Connector) revokeOf(ctx context.Context, a *adapter, subjectKey string, tokens *Tokens, attempt string) (Revocation, time.Duration) {
 	if !a.revokes() {
 		return RevocationUnsupported, 0
 	}
 	if a.Revokes == ReachSubject {
-		key := a.subjectKey(tokens.Subject)
-		err := c.cfg.Store.ClaimSubject(ctx, key, attempt, revokeLease)
+		err := c.cfg.Store.ClaimSubject(ctx, subjectKey, attempt, revokeLease)
 		switch {
 		case errors.Is(err, ErrConflict):
 			return RevocationKeptShared, 0
 		case err != nil:
 			return RevocationPending, 0
 		}
-		defer func() { _ = c.cfg.Store.ReleaseSubject(ctx, key, attempt) }() // its lease ends anyhow
+		defer func() { _ = c.cfg.Store.ReleaseSubject(ctx, subjectKey, attempt) }() // its lease ends anyhow
 	}
 	err := a.revoker.Revoke(ctx, a.env, tokens)
 	a.gates.of(tokens).note(err)

@@ -399,7 +399,7 @@ var inPlay = map[string][]string{
 		"client_secret to POST /oauth/access_token", "code", "code to POST /oauth/access_token", "code_verifier to POST /oauth/access_token",
 		"access_token from POST /oauth/access_token", "access_token from POST /oauth/access_token fb_exchange_token",
 		"access_token from GET /me/accounts", "access_token from GET /{id}", "access_token from GET /{id}/owned_pages", "access_token from GET /{id}/client_pages",
-		"appsecret_proof to GET /me", "appsecret_proof to ours GET /{id}", "appsecret_proof to GET /debug_token", "Bearer to GET /debug_token",
+		"appsecret_proof to GET /me", "appsecret_proof to ours GET /{id}", "appsecret_proof to DELETE /{id}/permissions", "Bearer to DELETE /{id}/permissions",
 		"forged form token", "token in a callback", "search", "name", "username", "avatar", "scope", "cursor",
 	},
 	"bluesky": {

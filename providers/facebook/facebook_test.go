@@ -285,17 +285,18 @@ func TestRevoke(t *testing.T) {
 		class  connect.ErrorClass // empty: success
 		code   string
 	}{
-		"true":              {`true`, "", ""},
-		"object":            {`{"success":true}`, "", ""},
-		"object, no":        {`{"success":false}`, connect.ClassRetry, "not_revoked"},
-		"false":             {`false`, connect.ClassRetry, "not_revoked"},
-		"HTML":              {`<html>`, connect.ClassRetry, ""},
-		"app taken away":    {"400 " + graphError(`"code":190,"error_subcode":458`), "", ""},
-		"nobody":            {"400 " + graphError(`"code":100,"error_subcode":33`), "", ""},
-		"token unknown":     {`400 {"error":{"message":"Invalid OAuth access token - Cannot parse access token","code":190}}`, "", ""},
-		"error at 200":      {graphError(`"code":2`), connect.ClassRetry, "2"},
-		"out of service":    {"500 <html>", connect.ClassRetry, ""},
-		"proof is required": {"400 " + graphError(`"code":100`), connect.ClassConfig, "100"},
+		"true":               {`true`, "", ""},
+		"object":             {`{"success":true}`, "", ""},
+		"object, no":         {`{"success":false}`, connect.ClassRetry, "not_revoked"},
+		"false":              {`false`, connect.ClassRetry, "not_revoked"},
+		"HTML":               {`<html>`, connect.ClassRetry, ""},
+		"app taken away":     {"400 " + graphError(`"code":190,"error_subcode":458`), "", ""},
+		"nobody":             {"400 " + graphError(`"code":100,"error_subcode":33`), "", ""},
+		"the app is refused": {`400 {"error":{"message":"Invalid OAuth access token - Cannot parse access token","code":190}}`, connect.ClassConfig, "190"},
+		"app token is over":  {"400 " + graphError(`"code":190,"error_subcode":463`), connect.ClassConfig, "190/463"},
+		"error at 200":       {graphError(`"code":2`), connect.ClassRetry, "2"},
+		"out of service":     {"500 <html>", connect.ClassRetry, ""},
+		"proof is required":  {"400 " + graphError(`"code":100`), connect.ClassConfig, "100"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -307,6 +308,9 @@ func TestRevoke(t *testing.T) {
 			}
 			if test.class != "" {
 				wantFailure(t, err, test.class, test.code)
+			}
+			if got := f.got[0].Header.Get("Authorization"); got != "Bearer 901234567890123|"+secret {
+				t.Error("the app's own token was not used: the person's may be over")
 			}
 		})
 	}

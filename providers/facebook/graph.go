@@ -68,19 +68,21 @@ func (p *Provider) request(ctx context.Context, env connect.Env, tokens *connect
 // Revoke implements [connect.Revoker]. It takes the app away from the person,
 // with every Page that the person connected by it.
 //
-// A token that is dead already is success: what it stood for cannot be used,
-// and a new consent of the same person gives another one.
+// It asks as the app: the person's own token ends after 60 days, or with a new
+// password, and the tokens of the Pages live on. A person whom the app does not
+// know any more is success. Source: developers.facebook.com, "User
+// Permissions", which takes an app token as well.
 func (p *Provider) Revoke(ctx context.Context, env connect.Env, tokens *connect.Tokens) error {
 	if !strictjson.ID(tokens.Subject).Digits() {
 		return errSubject
 	}
-	r, err := p.request(ctx, env, tokens, http.MethodDelete, "/"+tokens.Subject+"/permissions", nil)
+	r, err := p.request(ctx, env, appTokens(env.Client), http.MethodDelete, "/"+tokens.Subject+"/permissions", nil)
 	if err != nil {
 		return err
 	}
 	var answer json.RawMessage
-	err = platformcall.Call(env, r, classify, &answer)
-	if alreadyGone(err) {
+	err = platformcall.Call(env, r, classifyApp, &answer)
+	if e, ok := errors.AsType[*connect.ProviderError](err); ok && (e.Class == connect.ClassTargetLost || e.Code == "190/458") {
 		return nil
 	}
 	if err == nil && !succeeded(answer) {
@@ -96,15 +98,4 @@ func succeeded(answer json.RawMessage) bool {
 		Success bool `json:"success"`
 	}
 	return string(answer) == "true" || json.Unmarshal(answer, &object) == nil && object.Success
-}
-
-// alreadyGone reports whether err says that the token or the person is unknown.
-// Code 190 may be an operator's matter ([classify190]), but a wrong app secret
-// shows in the proof, as 100, and not here.
-func alreadyGone(err error) bool {
-	e, ok := errors.AsType[*connect.ProviderError](err)
-	if !ok {
-		return false
-	}
-	return e.Class == connect.ClassReconnect || e.Class == connect.ClassTargetLost || e.Class == connect.ClassConfig && e.Code == "190"
 }

@@ -1,0 +1,73 @@
+package connect_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/seed944197df/connect"
+)
+
+// otherClient is an engine on the bench's store that is configured with another
+// client. Its platform is asked nothing, or the test fails.
+func (b *bench) otherClient() *connect.Connector {
+	b.t.Helper()
+	other := newFake(b.t, b.config.Now)
+	other.platform = b.fake.platform
+	other.platform.Client.ID = "other-client"
+	return b.another(func(c *connect.Config) { c.Providers = []connect.Provider{other} })
+}
+
+// A process with another client's id does nothing with the grants of the
+// former, which the right process goes on with.
+func TestAnotherClientRefreshesNothing(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account, other := b.connect(), b.otherClient()
+	clock.advance(fakeLife * 9 / 10)
+	b.roundOf(other)
+	if got := b.grant(account); got.Status != connect.GrantActive || got.Reason != connect.CodeClientMismatch || !got.DueAt.After(clock.Now()) {
+		t.Errorf("the grant is %s (%s), due %v: want it active, and to wait", got.Status, got.Reason, got.DueAt)
+	}
+	h, err := other.Health(t.Context(), acmeKey, account.ID, connect.HealthRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantHealth(t, h, "warning", "token true", "reconnect false", "client_mismatch: host")
+	clock.advance(fakeLife / 10)
+	_, err = b.token(other, account)
+	wantCode(t, err, connect.CodeClientMismatch)
+	if h, err = other.Health(t.Context(), acmeKey, account.ID, connect.HealthRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	wantHealth(t, h, "error", "token false", "reconnect false", "client_mismatch: host")
+
+	b.fake.answer("refresh", b.fake.tokens("second"))
+	clock.advance(10 * time.Minute)
+	b.round()
+	b.wantToken(account, "access-second")
+	if got := b.grant(account); got.Reason != "" || got.Failures != 0 {
+		t.Errorf("the grant still has reason %q and %d failures", got.Reason, got.Failures)
+	}
+}
+
+// Nor does it revoke anything: it would be the wrong client that asks, and the
+// wrong people who are counted.
+func TestThreat110_AnotherClient(t *testing.T) {
+	t.Parallel()
+	for _, reach := range []connect.Reach{connect.ReachToken, connect.ReachSubject} {
+		clock := newClock()
+		b := newBench(t, clock.Now, withPlatform(func(p *connect.Platform) { p.Revokes = reach }))
+		account := b.connect()
+		done, err := b.otherClient().Disconnect(t.Context(), acmeKey, account.ID)
+		if err != nil || done.Revocation != connect.RevocationPending {
+			t.Errorf("%s: %+v, %v: want it to be pending", reach, done, err)
+		}
+		b.fake.answer("revoke", succeeds)
+		clock.advance(time.Hour)
+		b.round()
+		if got := b.grant(account); got.Reason != connect.Code(connect.RevocationRevoked) {
+			t.Errorf("%s: the right client left the grant %s (%s)", reach, got.Status, got.Reason)
+		}
+	}
+}

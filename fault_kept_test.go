@@ -1,0 +1,88 @@
+package connect_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed944197df/connect"
+)
+
+// cut is a store as one process sees it that is cut off for a while.
+type cut struct{ outage }
+
+func (s *cut) ClaimGrant(ctx context.Context, key connect.GrantKey, attempt string, lease time.Duration) (connect.ClaimedGrant, error) {
+	if err := s.err(); err != nil {
+		return connect.ClaimedGrant{}, err
+	}
+	return s.Store.ClaimGrant(ctx, key, attempt, lease)
+}
+
+func (s *cut) RenewClaims(ctx context.Context, attempt string, keys []connect.GrantKey, lease time.Duration) error {
+	if err := s.err(); err != nil {
+		return err
+	}
+	return s.Store.RenewClaims(ctx, attempt, keys, lease)
+}
+
+// One process has new tokens and no store to write them to. Another one that
+// has must not present what was spent for them, however often it is asked.
+func TestFault8_OneProcessIsCutOff(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]time.Duration{"25 s": 25 * time.Second, "almost 5 min": 295 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := &cut{}
+				f := newFleet(t, time.Now, 1, 1, answersIn(2*time.Second))
+				store.Store = f.config.Store
+				a := f.another(func(c *connect.Config) { c.Store = store })
+				account := f.accounts[0]
+				pass(fakeLife)
+				done := make(chan error, 1)
+				go func() { _, err := f.token(a, account); done <- err }()
+				pass(time.Second)
+				store.begin(away)
+				for began := time.Now(); time.Since(began) < away-5*time.Second; pass(10 * time.Second) {
+					_, err := f.token(f.engine, account)
+					wantCode(t, err, connect.CodeUnavailable)
+				}
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				f.wantOnce()
+				f.wantAll("active active 2")
+			})
+		})
+	}
+}
+
+// Where the process that has the tokens dies, the others present again once
+// nobody can have them any more.
+func TestFault3_PresentedAgainInTheEnd(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	b := newBench(t, clock.Now)
+	account := b.connect()
+	key := connect.GrantKey{Tenant: account.Tenant, ID: account.GrantID}
+	clock.advance(fakeLife)
+	if _, err := b.config.Store.ClaimGrant(t.Context(), key, "dead", 15*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.config.Store.MarkSent(t.Context(), "dead", []connect.GrantKey{key}); err != nil {
+		t.Fatal(err)
+	}
+	const kept = 330 * time.Second // for a request, and the store
+	for range 3 {
+		clock.advance(kept/4 + time.Second)
+		b.round()
+		_, err := b.token(b.engine, account)
+		wantCode(t, err, connect.CodeUnavailable)
+	}
+	b.wantPresented()
+	b.fake.answer("refresh", b.fake.tokens("second"))
+	clock.advance(kept / 4)
+	b.round()
+	b.wantToken(account, "access-second")
+}
