@@ -76,7 +76,7 @@ func presentAgain(h *hold, tokens *Tokens) plan {
 		return plan{present: tokens}
 	}
 	until := h.answerKept()
-	if end := h.keepsUntil(tokens); end != nil && !h.rejected && end.After(until) {
+	if end := h.keepsUntil(tokens); end != nil && end.After(until) {
 		until = *end
 	}
 	if wait := until.Sub(h.now()); wait > 0 {
