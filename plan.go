@@ -68,53 +68,30 @@ func (c *Connector) unrefreshable(h *hold, tokens *Tokens) plan {
 }
 
 // presentAgain plans for a refresh token that may have been presented before,
-// and whose answer is lost: not while another process may have that answer, and
-// not while the access token is good for something. Where the answer to the
-// repetition is lost, too, it is asked for again: an outage never ends a grant.
+// and whose answer is lost. Where that of its repetition is lost, too, it is
+// asked for again: an outage never ends a grant.
 func presentAgain(h *hold, tokens *Tokens) plan {
-	if h.repeats() {
-		return plan{present: tokens}
-	}
-	until := h.answerKept()
-	if end := h.keepsUntil(tokens); end != nil && end.After(until) {
-		until = *end
-	}
-	if wait := until.Sub(h.now()); wait > 0 {
-		return rest(h, at(until), &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "An earlier refresh may have been carried out; it is repeated when nothing can be lost by that.", RetryAfter: wait})
+	if until := h.keepsUntil(tokens); until != nil {
+		return rest(h, until, &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "An earlier refresh may have been carried out; it is repeated when the access token ends."})
 	}
 	return plan{present: tokens}
 }
 
-// repeats reports whether presenting a refresh token again does no harm: it
-// stays, or the platform still answers as it did before.
-func (h *hold) repeats() bool {
-	return h.a.Rotation.Class == RotationStable || h.a.inGrace(h.SentAt, h.now())
-}
-
-// keepsUntil is when a refresh token whose answer is known to be lost may be
-// presented again; nil: at once. Where that could do harm, only when the access
-// token is over: if the refresh token was spent, presenting it ends the grant,
-// and then nothing is lost by that.
+// keepsUntil is when a refresh token that may have been presented before may be
+// presented again; nil: at once. One that stays may be at any time; one that
+// the platform answers alike for a while, within that; any other only when the
+// access token is over: if it was spent, presenting it ends the grant, and then
+// nothing is lost by that.
 func (h *hold) keepsUntil(tokens *Tokens) *time.Time {
 	expiry := tokens.AccessExpiry
-	if h.repeats() || expiry == nil || expiry.IsZero() || over(expiry, h.now()) {
+	switch {
+	case h.a.Rotation.Class == RotationStable, h.a.inGrace(h.SentAt, h.now()):
 		return nil
+	case expiry == nil, expiry.IsZero(), over(expiry, h.now()):
+		return nil
+	default:
+		return at(*expiry)
 	}
-	return at(*expiry)
-}
-
-// answerKept is until when another process may still have the answer to an
-// earlier presentation, and no store to write it to. One that has settled since
-// has it not: it knows the answer to be lost, and is due before.
-func (h *hold) answerKept() time.Time {
-	if h.SentAt == nil {
-		return time.Time{}
-	}
-	until := at(h.SentAt.Add(refreshTimeout + settleBudget))
-	if h.Prior == GrantUncertain && h.DueAt != nil && h.DueAt.Before(*until) {
-		return time.Time{}
-	}
-	return *until
 }
 
 // inGrace reports whether the platform still repeats the answer to a refresh

@@ -189,7 +189,7 @@ func (c *Connector) terminal(h *hold, old *Tokens) (Settlement, error) {
 // it has gone on without it. New tokens exist nowhere else, so that a store
 // which does not answer is asked again for a while.
 func (c *Connector) settle(ctx context.Context, h *hold, st Settlement) (Grant, error) {
-	budget := settleBudget // see answerKept
+	budget := settleBudget
 	if st.Tokens == nil {
 		budget = h.a.leaseOf() // afterwards the lease says it all
 	}

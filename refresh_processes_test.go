@@ -167,8 +167,8 @@ func TestFault4_AnotherTakesOver(t *testing.T) {
 	}
 }
 
-// While the process that died could still live and have the answer, nobody
-// presents the token, and who cannot do without is told to come back.
+// While the dead process's lease lasts nobody presents the token, and who
+// cannot do without is told to come back.
 func TestRefreshWaitsForALease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestRefreshWaitsForALease(t *testing.T) {
 		_, err := b.token(b.engine, account)
 		wantCode(t, err, connect.CodeUnavailable)
 		b.wantPresented()
-		pass(6 * time.Minute)
+		pass(2 * time.Minute)
 		b.fake.answer("refresh", b.fake.tokens("second"))
 		b.wantToken(account, "access-second")
 	})

@@ -68,7 +68,7 @@ func parse(args []string, help io.Writer) (settings, error) {
 	flags.SetOutput(help)
 	flags.StringVar(&s.store, "store", "postgres", "postgres, a server of its own, or sqlite")
 	flags.StringVar(&s.class, "class", "grace", "what the platform does to a refresh token: grace, strict or stable")
-	flags.DurationVar(&s.lasts, "for", time.Minute, "how long processes are killed; then the run ends within a minute, or seven where the class is strict")
+	flags.DurationVar(&s.lasts, "for", time.Minute, "how long processes are killed; then the run ends within a minute")
 	flags.IntVar(&s.procs, "procs", 4, "worker processes")
 	flags.Uint64Var(&s.seed, "seed", 1, "of what is random: whom a kill hits, when, and how slow the platform is")
 	flags.IntVar(&s.grants, "grants", 10_000, "grants to refresh")

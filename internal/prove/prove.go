@@ -8,8 +8,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"github.com/seed944197df/connect"
 )
 
 // run is one run of the program.
@@ -82,7 +80,7 @@ func (r *run) play(ctx context.Context) (e evidence, err error) {
 	if err == nil {
 		err = r.kill(ctx, f)
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.settleLimit()+readLimit)
+	ctx, cancel := context.WithTimeout(ctx, endLimit)
 	defer cancel()
 	if err == nil {
 		e.Unsettled, err = r.rest(ctx)
@@ -109,19 +107,9 @@ func (r *run) connect(ctx context.Context, kept store) error {
 // The time that a run may take beside that in which it kills.
 const (
 	connectLimit = 2 * time.Minute
-	readLimit    = 15 * time.Second // after the last grant has come to rest
+	endLimit     = time.Minute      // after the last kill
+	settleLimit  = 45 * time.Second // of that, to come to rest
 )
-
-// settleLimit is how long after the last kill all may take to come to rest. A
-// token that may have been spent waits where it must not come twice: whoever
-// was killed could as well be cut off from the store, with the answer.
-func (s settings) settleLimit() time.Duration {
-	const soon = 45 * time.Second
-	if s.class == string(connect.RotationStrict) {
-		return soon + 5*time.Minute + 30*time.Second
-	}
-	return soon
-}
 
 // kill kills for as long as it should, once there is something to hit.
 func (r *run) kill(ctx context.Context, f *fleet) error {
@@ -144,7 +132,7 @@ func (r *run) rest(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	left, err := settle(ctx, r.kept, open, r.settleLimit())
+	left, err := settle(ctx, r.kept, open, settleLimit)
 	r.sayf("%d refreshes were open, %d are settled", len(open), len(open)-left)
 	return left, err
 }
