@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -268,18 +269,18 @@ func TestFault5_ALateAnswerIsKept(t *testing.T) {
 // as sent: the wall clock goes on, the monotonic one does not.
 type suspending struct {
 	connect.Store
-	slept time.Duration
+	slept atomic.Int64 // seconds
 }
 
 func (s *suspending) now() time.Time {
 	now := time.Now()
-	*(*uint64)(unsafe.Pointer(&now)) += uint64(s.slept/time.Second) << 30 // nothing else sets it alone
+	*(*uint64)(unsafe.Pointer(&now)) += uint64(s.slept.Load()) << 30 // nothing else sets it alone
 	return now
 }
 
 func (s *suspending) MarkSent(ctx context.Context, attempt string, grants []connect.GrantKey) ([]connect.GrantKey, error) {
 	held, err := s.Store.MarkSent(ctx, attempt, grants)
-	s.slept += time.Minute
+	s.slept.Add(60)
 	return held, err
 }
 
@@ -289,12 +290,12 @@ func TestFault5_ASuspendedMachine(t *testing.T) {
 	store := &suspending{}
 	b := newBench(t, store.now, func(c *connect.Config) { store.Store, c.Store = c.Store, store })
 	account := b.connect()
-	store.slept = fakeLife
+	store.slept.Store(int64(fakeLife / time.Second))
 	if _, err := b.token(b.engine, account); err == nil {
 		t.Error("the account works with a token that is over")
 	}
 	b.wantPresented()
-	if store.slept == fakeLife {
+	if store.slept.Load() == int64(fakeLife/time.Second) {
 		t.Error("no refresh was begun")
 	}
 }
