@@ -146,7 +146,7 @@ func (l lab) command(ctx context.Context, name string, args ...string) *exec.Cmd
 	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // arguments of our own table
 	command.Dir = l.root
 	command.Env = append(command.Environ(), "GOGC=400",
-		"GOFLAGS=", // the race detector costs more than it tells here
+		"GOFLAGS=",       // the race detector costs more than it tells here
 		"TMPDIR="+l.temp) // so that what is killed leaves nothing
 	command.WaitDelay = waitDelay
 	asGroup(command)
