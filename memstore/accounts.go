@@ -3,13 +3,10 @@ package memstore
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 // ReadAccount implements [connect.AccountStore].
@@ -48,7 +45,7 @@ func (s *Store) keepAccount(a connect.Account) {
 // ListAccounts implements [connect.AccountStore]. The newest account is the one
 // with the latest ConnectedAt; where two are equal, the one with the larger id.
 func (s *Store) ListAccounts(ctx context.Context, tenant string, filter connect.AccountFilter, page connect.Page) ([]connect.Account, string, error) {
-	after, ok := parsePosition(page.Cursor)
+	after, ok := storerow.ParsePosition(page.Cursor)
 	if !ok {
 		return nil, "", connect.ErrNotFound
 	}
@@ -58,17 +55,13 @@ func (s *Store) ListAccounts(ctx context.Context, tenant string, filter connect.
 	defer s.mu.Unlock()
 	var rows []connect.Account
 	for _, a := range s.accounts {
-		if a.Tenant == tenant && accountMatches(a, filter) && positionOf(a).compare(after) < 0 {
+		if a.Tenant == tenant && accountMatches(a, filter) && storerow.PositionOf(a).Compare(after) < 0 {
 			rows = append(rows, cloneAccount(a))
 		}
 	}
-	slices.SortFunc(rows, func(a, b connect.Account) int { return positionOf(b).compare(positionOf(a)) })
-	n := min(max(page.Limit, 0), len(rows))
-	next := ""
-	if 0 < n && n < len(rows) {
-		next = positionOf(rows[n-1]).cursor()
-	}
-	return rows[:n], next, nil
+	slices.SortFunc(rows, func(a, b connect.Account) int { return storerow.PositionOf(b).Compare(storerow.PositionOf(a)) })
+	accounts, next := storerow.PageOf(rows, max(page.Limit, 0))
+	return accounts, next, nil
 }
 
 // accountMatches reports whether filter lets a through.
@@ -83,39 +76,6 @@ func accountMatches(a connect.Account, filter connect.AccountFilter) bool {
 		fits(filter.GrantID, a.GrantID) &&
 		fits(filter.ConnectedBy, a.ConnectedBy) &&
 		fits(string(filter.Status), string(a.Status))
-}
-
-// position is the place of an account in a list.
-type position struct {
-	micros int64 // ConnectedAt
-	id     string
-}
-
-// start is the position of the first page: newer than every account.
-var start = position{micros: math.MaxInt64}
-
-func positionOf(a connect.Account) position { return position{a.ConnectedAt.UnixMicro(), a.ID} }
-
-func (p position) compare(q position) int {
-	return cmp.Or(cmp.Compare(p.micros, q.micros), cmp.Compare(p.id, q.id))
-}
-
-func (p position) cursor() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.micros, 10) + "." + p.id))
-}
-
-// parsePosition is the reverse of cursor; the empty cursor is the start.
-func parsePosition(cursor string) (position, bool) {
-	if cursor == "" {
-		return start, true
-	}
-	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil {
-		return position{}, false
-	}
-	number, id, found := strings.Cut(string(text), ".")
-	micros, err := strconv.ParseInt(number, 10, 64)
-	return position{micros, id}, found && err == nil
 }
 
 // WriteAccount implements [connect.AccountStore]. It returns

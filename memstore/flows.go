@@ -1,12 +1,12 @@
 package memstore
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 // CreateFlow implements [connect.FlowStore]. It returns [connect.ErrConflict]
@@ -180,9 +180,7 @@ func (s *Store) overdue(now time.Time) []connect.Flow {
 			flows = append(flows, f)
 		}
 	}
-	slices.SortFunc(flows, func(a, b connect.Flow) int {
-		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(flows, storerow.ByExpiry)
 	return flows
 }
 

@@ -2,8 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"encoding/base64"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -11,32 +9,15 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 const accountColumns = "tenant, id, platform, kind, client_id, platform_id, version, grant_id, status, " +
 	"token_expiry, own_token, sealed, generation, connected_by, connected_at, updated_at, data"
 
-// accountData is the data column of accounts.
-type accountData struct {
-	ParentID   string            `json:"parent_id"`
-	Client     string            `json:"client"`
-	Scopes     []string          `json:"scopes"`
-	Missing    []string          `json:"missing"`
-	Name       string            `json:"name"`
-	Username   string            `json:"username"`
-	AvatarURL  string            `json:"avatar_url"`
-	Target     map[string]string `json:"target"`
-	APIBaseURL string            `json:"api_base_url"`
-	Label      string            `json:"label"`
-	Metadata   []byte            `json:"metadata"`
-}
-
 // accountValues returns a as accountColumns.
 func accountValues(a connect.Account) (values, error) {
-	data, err := encode(accountData{
-		a.ParentID, a.Client, a.Scopes, a.Missing, a.Name, a.Username, a.AvatarURL, a.Target,
-		a.APIBaseURL, a.Label, a.Metadata,
-	})
+	data, err := storerow.Encode(storerow.AccountOf(a))
 	return values{
 		"tenant": a.Tenant, "id": a.ID, "platform": a.Platform, "kind": a.Kind, "client_id": a.ClientID,
 		"platform_id": a.PlatformID, "version": a.Version, "grant_id": a.GrantID, "status": string(a.Status),
@@ -56,13 +37,11 @@ func scanAccount(row scanner) (connect.Account, error) {
 	if err != nil {
 		return connect.Account{}, err
 	}
-	data, err := decode[accountData](text)
+	data, err := storerow.Decode[storerow.Account](text)
 	if err != nil {
 		return connect.Account{}, err
 	}
-	a.ParentID, a.Client, a.Scopes, a.Missing = data.ParentID, data.Client, data.Scopes, data.Missing
-	a.Name, a.Username, a.AvatarURL = data.Name, data.Username, data.AvatarURL
-	a.Target, a.APIBaseURL, a.Label, a.Metadata = data.Target, data.APIBaseURL, data.Label, data.Metadata
+	data.Fill(&a)
 	utc(a.TokenExpiry, &a.ConnectedAt, &a.UpdatedAt)
 	return a, nil
 }
@@ -113,17 +92,8 @@ func (s *Store) ListAccounts(ctx context.Context, tenant string, filter connect.
 	if err != nil {
 		return nil, "", err
 	}
-	n := min(limit, len(rows))
-	next := ""
-	if 0 < n && n < len(rows) {
-		next = cursorAt(rows[n-1])
-	}
-	return rows[:n], next, nil
-}
-
-// cursorAt returns the cursor of the page after a.
-func cursorAt(a connect.Account) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(a.ConnectedAt.UnixMicro(), 10) + "." + a.ID))
+	accounts, next := storerow.PageOf(rows, limit)
+	return accounts, next, nil
 }
 
 // The times that a cursor can hold.
@@ -132,21 +102,16 @@ var (
 	last  = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// parseCursor is the reverse of cursorAt; the empty cursor is before all rows.
-// One that no column can be compared with is none of ours.
+// parseCursor tells after which account a page begins; the empty cursor is
+// before all rows. One that no column can be compared with is none of ours.
 func parseCursor(cursor string) (at time.Time, id string, ok bool) {
 	if cursor == "" {
 		return last, "", true
 	}
-	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil {
-		return time.Time{}, "", false
-	}
-	number, id, found := strings.Cut(string(text), ".")
-	n, err := strconv.ParseInt(number, 10, 64)
-	at = time.UnixMicro(n).UTC()
-	sortable := !at.Before(first) && !at.After(last) && utf8.ValidString(id) && !strings.Contains(id, "\x00")
-	return at, id, found && err == nil && sortable
+	p, ok := storerow.ParsePosition(cursor)
+	at = time.UnixMicro(p.Micros).UTC()
+	sortable := !at.Before(first) && !at.After(last) && utf8.ValidString(p.ID) && !strings.Contains(p.ID, "\x00")
+	return at, p.ID, ok && sortable
 }
 
 // WriteAccount implements [connect.AccountStore]. It returns

@@ -6,21 +6,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 const clientColumns = "tenant, platform, name, version, created_at, updated_at, data"
 
-// clientData is the data column of clients.
-type clientData struct {
-	ClientID string   `json:"client_id"`
-	Sealed   []byte   `json:"sealed"`
-	Scopes   []string `json:"scopes"`
-	Enabled  bool     `json:"enabled"`
-}
-
 // clientValues returns c as clientColumns.
 func clientValues(c connect.ClientRecord) (values, error) {
-	data, err := encode(clientData{c.ClientID, c.Sealed, c.Scopes, c.Enabled})
+	data, err := storerow.Encode(storerow.ClientOf(c))
 	return values{
 		"tenant": c.Tenant, "platform": c.Platform, "name": c.Name, "version": c.Version,
 		"created_at": micros(c.CreatedAt), "updated_at": micros(c.UpdatedAt), "data": data,
@@ -35,11 +28,11 @@ func scanClient(row scanner) (connect.ClientRecord, error) {
 	if err != nil {
 		return connect.ClientRecord{}, err
 	}
-	data, err := decode[clientData](text)
+	data, err := storerow.Decode[storerow.Client](text)
 	if err != nil {
 		return connect.ClientRecord{}, err
 	}
-	c.ClientID, c.Sealed, c.Scopes, c.Enabled = data.ClientID, data.Sealed, data.Scopes, data.Enabled
+	data.Fill(&c)
 	utc(&c.CreatedAt, &c.UpdatedAt)
 	return c, nil
 }

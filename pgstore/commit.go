@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 // CommitFlow implements [connect.FlowStore]. Everything is locked and looked at
@@ -32,7 +33,7 @@ func (s *Store) CommitFlow(ctx context.Context, commit connect.Commit) (connect.
 	if taken(err) { // a handle; every other key is looked at
 		err = connect.ErrConflict
 	}
-	return storedOr(stored, err)
+	return storerow.FlowOr(stored, err)
 }
 
 // met is what a commit meets.

@@ -9,35 +9,23 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 const eventColumns = "id, tenant, account_id, sequence, created_at, data"
 
-// eventData is the data column of events.
-type eventData struct {
-	Type     connect.EventType `json:"type"`
-	Platform string            `json:"platform"`
-	Data     []byte            `json:"data"`
-}
-
-// eventRow is an event with its place in the order of writing.
-type eventRow struct {
-	connect.Event
-	position int64
-}
-
 // scanEvent reads eventColumns and the position.
-func scanEvent(row scanner) (eventRow, error) {
-	var e eventRow
+func scanEvent(row scanner) (storerow.EventRow, error) {
+	var e storerow.EventRow
 	var text string
-	if err := row.Scan(&e.ID, &e.Tenant, &e.AccountID, &e.Sequence, &e.CreatedAt, &text, &e.position); err != nil {
-		return eventRow{}, err
+	if err := row.Scan(&e.ID, &e.Tenant, &e.AccountID, &e.Sequence, &e.CreatedAt, &text, &e.Position); err != nil {
+		return storerow.EventRow{}, err
 	}
-	data, err := decode[eventData](text)
+	data, err := storerow.Decode[storerow.Event](text)
 	if err != nil {
-		return eventRow{}, err
+		return storerow.EventRow{}, err
 	}
-	e.Type, e.Platform, e.Data = data.Type, data.Platform, data.Data
+	data.Fill(&e.Event)
 	utc(&e.CreatedAt)
 	return e, nil
 }
@@ -67,7 +55,7 @@ func (s *Store) putEvents(b *pgx.Batch, events []connect.Event) error {
 		s.alone(b, eventsLock, tenant)
 	}
 	for _, e := range events {
-		data, err := encode(eventData{e.Type, e.Platform, e.Data})
+		data, err := storerow.Encode(storerow.EventOf(e))
 		if err != nil {
 			return err
 		}
@@ -95,17 +83,9 @@ func (s *Store) ListEvents(ctx context.Context, tenant string, page connect.Page
 		return nil, "", err
 	}
 	if len(rows) > 0 {
-		cursor = strconv.FormatInt(rows[len(rows)-1].position, 10)
+		cursor = strconv.FormatInt(rows[len(rows)-1].Position, 10)
 	}
-	return eventsOf(rows), cursor, nil
-}
-
-func eventsOf(rows []eventRow) []connect.Event {
-	var events []connect.Event
-	for _, row := range rows {
-		events = append(events, row.Event)
-	}
-	return events
+	return storerow.EventsOf(rows), cursor, nil
 }
 
 // claimEvents claims the undelivered events that an attempt may have: nobody
@@ -131,12 +111,12 @@ SELECT ` + eventColumns + `, position FROM claimed ORDER BY position`
 // ClaimEvents implements [connect.EventStore]. The oldest come first, and what
 // the attempt holds already comes again.
 func (s *Store) ClaimEvents(ctx context.Context, n int, attempt string, lease time.Duration) ([]connect.Event, error) {
-	var rows []eventRow
+	var rows []storerow.EventRow
 	err := s.once(ctx, func(b *pgx.Batch) {
 		s.turn(b, deliveryTurn, "")
 		b.Queue(claimEvents, s.with(values{"n": max(n, 0), "attempt": attempt, "lease": lease})).Query(into(&rows, scanEvent))
 	})
-	return eventsOf(rows), err
+	return storerow.EventsOf(rows), err
 }
 
 // AckEvents implements [connect.EventStore]. An attempt whose lease has run out

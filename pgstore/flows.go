@@ -2,41 +2,21 @@ package pgstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 const flowColumns = "id, tenant, user_id, platform, method, status, version, " +
 	"link, session, ticket, created_at, expires_at, data"
 
-// flowData is the data column of flows.
-type flowData struct {
-	Client   string             `json:"client"`
-	Binding  connect.Binding    `json:"binding"`
-	KeyID    string             `json:"key_id"`
-	Linked   bool               `json:"linked"`
-	Request  []byte             `json:"request"`
-	Progress []byte             `json:"progress"`
-	Outcome  *outcomeData       `json:"outcome"`
-	Timeline []connect.FlowStep `json:"timeline"`
-}
-
-type outcomeData struct {
-	AccountIDs []string     `json:"account_ids"`
-	Error      connect.Code `json:"error"`
-	Chosen     []string     `json:"chosen"`
-}
-
 // flowValues returns f as flowColumns.
 func flowValues(f connect.Flow) (values, error) {
-	data, err := encode(flowData{
-		f.Client, f.Binding, f.KeyID, f.Linked, f.Request, f.Progress, (*outcomeData)(f.Outcome), f.Timeline,
-	})
+	data, err := storerow.Encode(storerow.FlowOf(f))
 	return values{
 		"id": f.ID, "tenant": f.Tenant, "user_id": f.User, "platform": f.Platform, "method": f.Method,
 		"status": string(f.Status), "version": f.Version,
@@ -54,13 +34,11 @@ func scanFlow(row scanner) (connect.Flow, error) {
 	if err != nil {
 		return connect.Flow{}, err
 	}
-	data, err := decode[flowData](text)
+	data, err := storerow.Decode[storerow.Flow](text)
 	if err != nil {
 		return connect.Flow{}, fmt.Errorf("flow %s: %w", f.ID, err)
 	}
-	f.Client, f.Binding, f.KeyID, f.Linked = data.Client, data.Binding, data.KeyID, data.Linked
-	f.Request, f.Progress, f.Timeline = data.Request, data.Progress, data.Timeline
-	f.Outcome = (*connect.FlowOutcome)(data.Outcome)
+	data.Fill(&f)
 	utc(&f.CreatedAt, &f.ExpiresAt)
 	return f, nil
 }
@@ -129,41 +107,12 @@ func (s *Store) queueCaps(b *pgx.Batch, f connect.Flow, caps connect.FlowCaps) {
 
 // ReadFlow implements [connect.FlowStore].
 func (s *Store) ReadFlow(ctx context.Context, key connect.FlowKey) (connect.Flow, error) {
-	where, name := flowCondition(key)
-	if where == "" {
+	column, name := storerow.FlowName(key)
+	if column == "" {
 		return connect.Flow{}, connect.ErrNotFound
 	}
-	query := "SELECT " + flowColumns + " FROM connect.flows WHERE " + where + " AND (tenant = @tenant OR @tenant = '')"
+	query := "SELECT " + flowColumns + " FROM connect.flows WHERE " + column + " = @name AND (tenant = @tenant OR @tenant = '')"
 	return read(ctx, s, scanFlow, query, values{"name": name, "tenant": key.Tenant})
-}
-
-// flowCondition returns the condition for the one name that key gives, and an
-// empty one where it gives none, several, or one that needs a tenant without.
-func flowCondition(key connect.FlowKey) (where string, name any) {
-	names := 0
-	for _, n := range []struct {
-		where       string
-		given       bool
-		name        any
-		needsTenant bool
-	}{
-		{"id = @name", key.ID != "", key.ID, false},
-		{"link = @name", len(key.Link) > 0, key.Link, false},
-		{"session = @name", len(key.Session) > 0, key.Session, true},
-		{"ticket = @name", len(key.Ticket) > 0, key.Ticket, true},
-	} {
-		if !n.given {
-			continue
-		}
-		names++
-		if key.Tenant != "" || !n.needsTenant {
-			where, name = n.where, n.name
-		}
-	}
-	if names != 1 {
-		return "", nil
-	}
-	return where, name
 }
 
 const flowOfTenant = "SELECT " + flowColumns + " FROM connect.flows WHERE tenant = @tenant AND id = @id"
@@ -201,13 +150,4 @@ func putFlow(from connect.FlowStatus, flow connect.Flow) (query string, row valu
 	row["from"], row["before"] = string(from), before
 	return update("connect.flows", flowColumns) +
 		" WHERE id = @id AND tenant = @tenant AND status = @from AND version = @before RETURNING " + flowColumns, row, err
-}
-
-// storedOr returns the flow only where the caller is to see it: on success, and
-// where another was faster.
-func storedOr(stored connect.Flow, err error) (connect.Flow, error) {
-	if err != nil && !errors.Is(err, connect.ErrConflict) {
-		return connect.Flow{}, err
-	}
-	return stored, err
 }

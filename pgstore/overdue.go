@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 const claimOverdue = `WITH ` + clock + `, overdue AS (
@@ -33,9 +33,7 @@ func (s *Store) ClaimOverdueFlows(ctx context.Context, n int, lease time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(overdue, func(a, b connect.Flow) int {
-		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(overdue, storerow.ByExpiry)
 	return overdue, unread
 }
 

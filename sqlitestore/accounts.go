@@ -3,13 +3,11 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
-	"math"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 const accountColumns = `tenant, id, platform, kind, client_id, platform_id, version, grant_id, status,
@@ -17,29 +15,17 @@ const accountColumns = `tenant, id, platform, kind, client_id, platform_id, vers
 
 // accountData is the data column of accounts.
 type accountData struct {
-	ParentID    string            `json:"parent_id"`
-	Client      string            `json:"client"`
-	Scopes      []string          `json:"scopes"`
-	Missing     []string          `json:"missing"`
-	Name        string            `json:"name"`
-	Username    string            `json:"username"`
-	AvatarURL   string            `json:"avatar_url"`
-	Target      map[string]string `json:"target"`
-	APIBaseURL  string            `json:"api_base_url"`
-	Label       string            `json:"label"`
-	Metadata    []byte            `json:"metadata"`
-	Sealed      []byte            `json:"sealed"`
-	Generation  int64             `json:"generation"`
-	ConnectedBy string            `json:"connected_by"`
-	OwnToken    bool              `json:"own_token"`
+	storerow.Account
+
+	Sealed      []byte `json:"sealed"`
+	Generation  int64  `json:"generation"`
+	ConnectedBy string `json:"connected_by"`
+	OwnToken    bool   `json:"own_token"`
 }
 
 // accountValues returns a as accountColumns.
 func accountValues(a connect.Account) ([]any, error) {
-	data, err := encode(accountData{
-		a.ParentID, a.Client, a.Scopes, a.Missing, a.Name, a.Username, a.AvatarURL, a.Target,
-		a.APIBaseURL, a.Label, a.Metadata, a.Sealed, a.Generation, a.ConnectedBy, a.OwnToken,
-	})
+	data, err := storerow.Encode(accountData{storerow.AccountOf(a), a.Sealed, a.Generation, a.ConnectedBy, a.OwnToken})
 	return []any{
 		a.Tenant, a.ID, a.Platform, a.Kind, a.ClientID, a.PlatformID, a.Version, a.GrantID, a.Status,
 		nullable(a.TokenExpiry), a.ConnectedAt.UnixMicro(), a.UpdatedAt.UnixMicro(), data,
@@ -57,13 +43,11 @@ func scanAccount(row scanner) (connect.Account, error) {
 	if err != nil {
 		return connect.Account{}, err
 	}
-	data, err := decode[accountData](text)
+	data, err := storerow.Decode[accountData](text)
 	if err != nil {
 		return connect.Account{}, err
 	}
-	a.ParentID, a.Client, a.Scopes, a.Missing = data.ParentID, data.Client, data.Scopes, data.Missing
-	a.Name, a.Username, a.AvatarURL = data.Name, data.Username, data.AvatarURL
-	a.Target, a.APIBaseURL, a.Label, a.Metadata = data.Target, data.APIBaseURL, data.Label, data.Metadata
+	data.Fill(&a)
 	a.Sealed, a.Generation, a.ConnectedBy, a.OwnToken = data.Sealed, data.Generation, data.ConnectedBy, data.OwnToken
 	a.TokenExpiry, a.ConnectedAt, a.UpdatedAt = optional(expiry), moment(connected), moment(updated)
 	return a, nil
@@ -106,11 +90,11 @@ func putAccount(ctx context.Context, tx *sql.Tx, a connect.Account) error {
 // ListAccounts implements [connect.AccountStore]. The newest account is the one
 // with the latest ConnectedAt; where two are equal, the one with the larger id.
 func (s *Store) ListAccounts(ctx context.Context, tenant string, filter connect.AccountFilter, page connect.Page) ([]connect.Account, string, error) {
-	micros, id, ok := parseCursor(page.Cursor)
+	after, ok := storerow.ParsePosition(page.Cursor)
 	if !ok {
 		return nil, "", connect.ErrNotFound
 	}
-	where, args := []string{"tenant = ?", "(connected_at, id) < (?, ?)"}, []any{tenant, micros, id}
+	where, args := []string{"tenant = ?", "(connected_at, id) < (?, ?)"}, []any{tenant, after.Micros, after.ID}
 	for _, f := range []struct{ column, value string }{
 		{"platform", filter.Platform},
 		{"kind", filter.Kind},
@@ -134,31 +118,8 @@ func (s *Store) ListAccounts(ctx context.Context, tenant string, filter connect.
 	if err != nil {
 		return nil, "", failed(err)
 	}
-	n := min(limit, len(rows))
-	next := ""
-	if 0 < n && n < len(rows) {
-		next = cursorAt(rows[n-1])
-	}
-	return rows[:n], next, nil
-}
-
-// cursorAt returns the cursor of the page after a.
-func cursorAt(a connect.Account) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(a.ConnectedAt.UnixMicro(), 10) + "." + a.ID))
-}
-
-// parseCursor is the reverse of cursorAt; the empty cursor is before all rows.
-func parseCursor(cursor string) (micros int64, id string, ok bool) {
-	if cursor == "" {
-		return math.MaxInt64, "", true
-	}
-	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil {
-		return 0, "", false
-	}
-	number, id, found := strings.Cut(string(text), ".")
-	micros, err = strconv.ParseInt(number, 10, 64)
-	return micros, id, found && err == nil
+	accounts, next := storerow.PageOf(rows, limit)
+	return accounts, next, nil
 }
 
 // WriteAccount implements [connect.AccountStore]. It returns

@@ -5,17 +5,10 @@ import (
 	"database/sql"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 const clientColumns = "tenant, platform, name, version, created_at, updated_at, data"
-
-// clientData is the data column of clients.
-type clientData struct {
-	ClientID string   `json:"client_id"`
-	Sealed   []byte   `json:"sealed"`
-	Scopes   []string `json:"scopes"`
-	Enabled  bool     `json:"enabled"`
-}
 
 // scanClient reads clientColumns.
 func scanClient(row scanner) (connect.ClientRecord, error) {
@@ -26,11 +19,11 @@ func scanClient(row scanner) (connect.ClientRecord, error) {
 	if err != nil {
 		return connect.ClientRecord{}, err
 	}
-	data, err := decode[clientData](text)
+	data, err := storerow.Decode[storerow.Client](text)
 	if err != nil {
 		return connect.ClientRecord{}, err
 	}
-	c.ClientID, c.Sealed, c.Scopes, c.Enabled = data.ClientID, data.Sealed, data.Scopes, data.Enabled
+	data.Fill(&c)
 	c.CreatedAt, c.UpdatedAt = moment(created), moment(updated)
 	return c, nil
 }
@@ -44,7 +37,7 @@ func (s *Store) ReadClient(ctx context.Context, tenant, platform, name string) (
 
 // PutClient implements [connect.ClientStore].
 func (s *Store) PutClient(ctx context.Context, client connect.ClientRecord) error {
-	data, err := encode(clientData{client.ClientID, client.Sealed, client.Scopes, client.Enabled})
+	data, err := storerow.Encode(storerow.ClientOf(client))
 	if err != nil {
 		return failed(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/grantclaim"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 // CommitFlow implements [connect.FlowStore].
@@ -31,7 +32,7 @@ func (s *Store) CommitFlow(ctx context.Context, commit connect.Commit) (connect.
 		}
 		return err
 	})
-	return storedOr(stored, err)
+	return storerow.FlowOr(stored, err)
 }
 
 // checkSubjects returns [connect.ErrBusy] where the subject of a grant that

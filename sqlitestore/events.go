@@ -7,36 +7,24 @@ import (
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 const eventColumns = "id, tenant, account_id, sequence, created_at, data"
 
-// eventData is the data column of events.
-type eventData struct {
-	Type     connect.EventType `json:"type"`
-	Platform string            `json:"platform"`
-	Data     []byte            `json:"data"`
-}
-
-// eventRow is an event with its place in the order of writing.
-type eventRow struct {
-	connect.Event
-	position int64
-}
-
 // scanEvent reads eventColumns and the position.
-func scanEvent(row scanner) (eventRow, error) {
-	var e eventRow
+func scanEvent(row scanner) (storerow.EventRow, error) {
+	var e storerow.EventRow
 	var created int64
 	var text string
-	if err := row.Scan(&e.ID, &e.Tenant, &e.AccountID, &e.Sequence, &created, &text, &e.position); err != nil {
-		return eventRow{}, err
+	if err := row.Scan(&e.ID, &e.Tenant, &e.AccountID, &e.Sequence, &created, &text, &e.Position); err != nil {
+		return storerow.EventRow{}, err
 	}
-	data, err := decode[eventData](text)
+	data, err := storerow.Decode[storerow.Event](text)
 	if err != nil {
-		return eventRow{}, err
+		return storerow.EventRow{}, err
 	}
-	e.Type, e.Platform, e.Data = data.Type, data.Platform, data.Data
+	data.Fill(&e.Event)
 	e.CreatedAt = moment(created)
 	return e, nil
 }
@@ -49,7 +37,7 @@ func putEvents(ctx context.Context, tx *sql.Tx, events []connect.Event) error {
 		if err != nil {
 			return err
 		}
-		data, err := encode(eventData{e.Type, e.Platform, e.Data})
+		data, err := storerow.Encode(storerow.EventOf(e))
 		if err != nil {
 			return err
 		}
@@ -95,17 +83,9 @@ func (s *Store) ListEvents(ctx context.Context, tenant string, page connect.Page
 		return nil, "", failed(err)
 	}
 	if len(rows) > 0 {
-		cursor = strconv.FormatInt(rows[len(rows)-1].position, 10)
+		cursor = strconv.FormatInt(rows[len(rows)-1].Position, 10)
 	}
-	return eventsOf(rows), cursor, nil
-}
-
-func eventsOf(rows []eventRow) []connect.Event {
-	var events []connect.Event
-	for _, row := range rows {
-		events = append(events, row.Event)
-	}
-	return events
+	return storerow.EventsOf(rows), cursor, nil
 }
 
 // deliverable finds the undelivered events that an attempt may have: nobody
@@ -123,7 +103,7 @@ const deliverable = `SELECT ` + eventColumns + `, position FROM events e
 // ClaimEvents implements [connect.EventStore]. The oldest come first, and what
 // the attempt holds already comes again.
 func (s *Store) ClaimEvents(ctx context.Context, n int, attempt string, lease time.Duration) ([]connect.Event, error) {
-	var rows []eventRow
+	var rows []storerow.EventRow
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		now := s.clock()
 		var err error
@@ -134,7 +114,7 @@ func (s *Store) ClaimEvents(ctx context.Context, n int, attempt string, lease ti
 		}
 		until := now.Add(lease).UnixMicro()
 		for _, row := range rows {
-			_, err := tx.ExecContext(ctx, "UPDATE events SET attempt = ?, lease_until = ? WHERE position = ?", attempt, until, row.position)
+			_, err := tx.ExecContext(ctx, "UPDATE events SET attempt = ?, lease_until = ? WHERE position = ?", attempt, until, row.Position)
 			if err != nil {
 				return err
 			}
@@ -144,7 +124,7 @@ func (s *Store) ClaimEvents(ctx context.Context, n int, attempt string, lease ti
 	if err != nil {
 		return nil, err
 	}
-	return eventsOf(rows), nil
+	return storerow.EventsOf(rows), nil
 }
 
 // AckEvents implements [connect.EventStore]. An attempt whose lease has run out

@@ -1,43 +1,22 @@
 package sqlitestore
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/seed944197df/connect"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 const flowColumns = `id, tenant, user, platform, method, status, version,
 	link, session, ticket, created_at, expires_at, data`
 
-// flowData is the data column of flows.
-type flowData struct {
-	Client   string             `json:"client"`
-	Binding  connect.Binding    `json:"binding"`
-	KeyID    string             `json:"key_id"`
-	Linked   bool               `json:"linked"`
-	Request  []byte             `json:"request"`
-	Progress []byte             `json:"progress"`
-	Outcome  *outcomeData       `json:"outcome"`
-	Timeline []connect.FlowStep `json:"timeline"`
-}
-
-type outcomeData struct {
-	AccountIDs []string     `json:"account_ids"`
-	Error      connect.Code `json:"error"`
-	Chosen     []string     `json:"chosen"`
-}
-
 // flowValues returns f as flowColumns.
 func flowValues(f connect.Flow) ([]any, error) {
-	data, err := encode(flowData{
-		f.Client, f.Binding, f.KeyID, f.Linked, f.Request, f.Progress, (*outcomeData)(f.Outcome), f.Timeline,
-	})
+	data, err := storerow.Encode(storerow.FlowOf(f))
 	return []any{
 		f.ID, f.Tenant, f.User, f.Platform, f.Method, f.Status, f.Version,
 		blob(f.Link), blob(f.Session), blob(f.Ticket), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro(), data,
@@ -54,13 +33,11 @@ func scanFlow(row scanner) (connect.Flow, error) {
 	if err != nil {
 		return connect.Flow{}, err
 	}
-	data, err := decode[flowData](text)
+	data, err := storerow.Decode[storerow.Flow](text)
 	if err != nil {
 		return connect.Flow{}, fmt.Errorf("flow %s: %w", f.ID, err)
 	}
-	f.Client, f.Binding, f.KeyID, f.Linked = data.Client, data.Binding, data.KeyID, data.Linked
-	f.Request, f.Progress, f.Timeline = data.Request, data.Progress, data.Timeline
-	f.Outcome = (*connect.FlowOutcome)(data.Outcome)
+	data.Fill(&f)
 	f.CreatedAt, f.ExpiresAt = moment(created), moment(expires)
 	return f, nil
 }
@@ -123,42 +100,13 @@ const isOpen = "status IN ('started', 'claimed', 'parked', 'pending')"
 
 // ReadFlow implements [connect.FlowStore].
 func (s *Store) ReadFlow(ctx context.Context, key connect.FlowKey) (connect.Flow, error) {
-	where, value := flowCondition(key)
-	if where == "" {
+	column, value := storerow.FlowName(key)
+	if column == "" {
 		return connect.Flow{}, connect.ErrNotFound
 	}
-	query := "SELECT " + flowColumns + " FROM flows WHERE " + where + " AND (tenant = ? OR ? = '')"
+	query := "SELECT " + flowColumns + " FROM flows WHERE " + column + " = ? AND (tenant = ? OR ? = '')"
 	f, err := one(s.reader.QueryRowContext(ctx, query, value, key.Tenant, key.Tenant), scanFlow)
 	return f, failed(err)
-}
-
-// flowCondition returns the condition for the one name that key gives, and an
-// empty one where it gives none, several, or one that needs a tenant without.
-func flowCondition(key connect.FlowKey) (where string, value any) {
-	names := 0
-	for _, n := range []struct {
-		where       string
-		given       bool
-		value       any
-		needsTenant bool
-	}{
-		{"id = ?", key.ID != "", key.ID, false},
-		{"link = ?", len(key.Link) > 0, key.Link, false},
-		{"session = ?", len(key.Session) > 0, key.Session, true},
-		{"ticket = ?", len(key.Ticket) > 0, key.Ticket, true},
-	} {
-		if !n.given {
-			continue
-		}
-		names++
-		if key.Tenant != "" || !n.needsTenant {
-			where, value = n.where, n.value
-		}
-	}
-	if names != 1 {
-		return "", nil
-	}
-	return where, value
 }
 
 // MoveFlow implements [connect.FlowStore]. It returns [connect.ErrNotFound]
@@ -176,16 +124,7 @@ func (s *Store) MoveFlow(ctx context.Context, from connect.FlowStatus, next conn
 		}
 		return err
 	})
-	return storedOr(stored, err)
-}
-
-// storedOr returns the flow only where the caller is to see it: on success, and
-// where another was faster.
-func storedOr(stored connect.Flow, err error) (connect.Flow, error) {
-	if err != nil && !errors.Is(err, connect.ErrConflict) {
-		return connect.Flow{}, err
-	}
-	return stored, err
+	return storerow.FlowOr(stored, err)
 }
 
 // movable returns the stored flow, and the error that a move to next meets.
@@ -234,9 +173,7 @@ func (s *Store) ClaimOverdueFlows(ctx context.Context, n int, lease time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(overdue, func(a, b connect.Flow) int {
-		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(overdue, storerow.ByExpiry)
 	return overdue, unread
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/grantclaim"
+	"github.com/seed944197df/connect/internal/storerow"
 )
 
 const grantColumns = `tenant, id, platform, client_id, subject, subject_key, status, prior, generation,
@@ -27,7 +28,7 @@ type grantData struct {
 
 // values returns r as grantColumns.
 func (r *grantRow) values() ([]any, error) {
-	data, err := encode(grantData{r.Client, r.Method, r.Reason, r.Sealed, r.Scopes})
+	data, err := storerow.Encode(grantData{r.Client, r.Method, r.Reason, r.Sealed, r.Scopes})
 	return []any{
 		r.Tenant, r.ID, r.Platform, r.ClientID, r.Subject, r.SubjectKey, r.Status, r.Prior, r.Generation,
 		nullable(r.AccessExpiry), nullable(r.RefreshExpiry), nullable(r.DueAt), r.Attempt, r.LeaseUntil.UnixMicro(),
@@ -48,7 +49,7 @@ func scanGrant(row scanner) (grantRow, error) {
 	if err != nil {
 		return grantRow{}, err
 	}
-	data, err := decode[grantData](text)
+	data, err := storerow.Decode[grantData](text)
 	if err != nil {
 		return grantRow{}, err
 	}

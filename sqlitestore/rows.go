@@ -3,9 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -86,34 +84,6 @@ func replace(ctx context.Context, tx *sql.Tx, table, columns string, values []an
 	query := "UPDATE " + table + " SET (" + columns + ") = (" + marks + ") WHERE " + key //nolint:gosec // all three are constants
 	_, err := tx.ExecContext(ctx, query, append(values, keyValues...)...)
 	return err
-}
-
-// form is the number of the present form of data columns. A change that an
-// older release would misread takes the next number.
-const form = 1
-
-// sheet is a data column.
-type sheet[T any] struct {
-	Form int `json:"v"`
-	Row  T   `json:"row"`
-}
-
-// encode returns the data column for row.
-func encode[T any](row T) (string, error) {
-	text, err := json.Marshal(sheet[T]{form, row})
-	return string(text), err
-}
-
-// decode is the reverse of encode.
-func decode[T any](text string) (T, error) {
-	var s sheet[T]
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		return s.Row, errors.New("a row's data column is damaged; restore a backup")
-	}
-	if s.Form != form {
-		return s.Row, fmt.Errorf("a row has the form %d, this release knows %d", s.Form, form)
-	}
-	return s.Row, nil
 }
 
 // moment returns the time that a column holds.

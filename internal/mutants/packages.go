@@ -264,7 +264,7 @@ var keeping = []mutant{
 
 	{row: 67, file: "sqlitestore/accounts.go", old: `FROM accounts WHERE tenant = ? AND " + where`, new: `FROM accounts WHERE (tenant = ? OR 1) AND " + where`, why: "accounts of the tenant"},
 	{row: 67, file: "sqlitestore/accounts.go", old: `[]string{"tenant = ?", `, new: `[]string{"instr(tenant, ?)", `, why: "lists of a tenant that is equal"},
-	{row: 67, file: "sqlitestore/flows.go", old: `" AND (tenant = ? OR ? = '')"`, new: `" AND (tenant LIKE ? OR ? = '')"`, why: "flows of a tenant that is equal"},
+	{row: 67, file: "sqlitestore/flows.go", old: `" = ? AND (tenant = ? OR ? = '')"`, new: `" = ? AND (tenant LIKE ? OR ? = '')"`, why: "flows of a tenant that is equal"},
 	{row: 67, file: "sqlitestore/flows.go", old: `FROM flows WHERE id = ? AND tenant = ?"`, new: `FROM flows WHERE id = ? AND (tenant = ? OR 1)"`, why: "moves of the tenant's flows"},
 	{row: 67, file: "sqlitestore/grants.go", old: `return "tenant = ? AND id = ?", []any`, new: `return "(tenant = ? OR 1) AND id = ?", []any`, why: "grants of the tenant, by id"},
 	{row: 67, file: "sqlitestore/grants.go", old: `return "tenant = ? AND platform = ?`, new: `return "(tenant = ? OR 1) AND platform = ?`, why: "grants of the tenant, by person"},
