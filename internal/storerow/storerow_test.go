@@ -30,6 +30,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"damaged":      {`{"v":1,"row":{"sealed":"s3cr`, "a row's data column is damaged; restore a backup"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if _, err := Decode[Client](test.text); err == nil || err.Error() != test.want {
 				t.Errorf("Decode = %v, want %q", err, test.want)
 			}
