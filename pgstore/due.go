@@ -46,15 +46,17 @@ turn (tenant, id, round, taken, passed) AS (
 	SELECT step.tenant, found.id, step.round,
 		turn.taken + (found.id IS NOT NULL)::int, turn.passed + (found.id IS NULL)::int
 	FROM turn CROSS JOIN LATERAL (
-		(SELECT g.tenant, turn.round FROM connect.grants g
-		WHERE g.platform = @platform AND g.wake_at IS NOT NULL AND g.tenant > turn.tenant
-		AND (turn.round = 0 OR g.tenant <= @after)
-		ORDER BY g.tenant LIMIT 1)
-		UNION ALL
-		(SELECT g.tenant, 1 FROM connect.grants g
-		WHERE g.platform = @platform AND g.wake_at IS NOT NULL AND turn.round = 0 AND g.tenant <= @after
-		ORDER BY g.tenant LIMIT 1)
-		ORDER BY round LIMIT 1
+		SELECT coalesce((
+			SELECT g.tenant FROM connect.grants g
+			WHERE g.platform = @platform AND g.wake_at IS NOT NULL AND g.tenant > turn.tenant
+			ORDER BY g.tenant LIMIT 1
+		), (
+			SELECT g.tenant FROM connect.grants g
+			WHERE g.platform = @platform AND g.wake_at IS NOT NULL AND turn.round = 0
+			ORDER BY g.tenant LIMIT 1
+		)) AS tenant
+	) AS next CROSS JOIN LATERAL (
+		SELECT next.tenant, turn.round + (next.tenant <= turn.tenant)::int AS round
 	) AS step LEFT JOIN LATERAL (
 		SELECT g.id FROM connect.grants g
 		WHERE g.platform = @platform AND g.tenant = step.tenant AND g.wake_at <= (SELECT now FROM clock)
@@ -65,6 +67,7 @@ turn (tenant, id, round, taken, passed) AS (
 		ORDER BY g.wake_at LIMIT 1
 	) AS found ON true
 	WHERE turn.taken < @n - (SELECT n FROM share) AND turn.passed < 1000
+	AND (step.round = 0 OR step.tenant <= @after)
 ),
 turned AS (
 	SELECT g.tenant, g.id, t.taken AS place FROM turn t JOIN connect.grants g ON g.tenant = t.tenant AND g.id = t.id

@@ -19,27 +19,6 @@ import (
 
 const roundTime = 2 * time.Second // of what is counted per second
 
-// measureCommits is the floor: inserts of one row, each committed, by eight
-// connections. It returns how many a second there are.
-func measureCommits(ctx context.Context, cluster *pgcluster.Cluster, s settings, out io.Writer) (float64, error) {
-	pool, err := database(ctx, cluster, "commits", 8)
-	if err != nil {
-		return 0, err
-	}
-	defer pool.Close()
-	if _, err := pool.Exec(ctx, "CREATE TABLE rows (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, data text)"); err != nil {
-		return 0, err
-	}
-	perSecond, err := rounds(s, func() (float64, error) {
-		return throughput(ctx, 8, func(ctx context.Context, _ int) (int, error) {
-			_, err := pool.Exec(ctx, "INSERT INTO rows (data) VALUES (repeat('x', 400))")
-			return 1, err
-		})
-	})
-	tell(out, "commits of one row, 8 connections", perSecond, "a second")
-	return perSecond, err
-}
-
 // measureClaims compares claims of 100 due grants among few and many, and of
 // one claimer and eight.
 func measureClaims(ctx context.Context, cluster *pgcluster.Cluster, s settings, out io.Writer) error {
@@ -115,19 +94,6 @@ func database(ctx context.Context, cluster *pgcluster.Cluster, name string, conn
 		return nil, err
 	}
 	return pgxpool.New(ctx, cluster.DSN(name)+" pool_max_conns="+strconv.Itoa(connections))
-}
-
-// rounds is the median of what a measurement says in each round.
-func rounds(s settings, measure func() (float64, error)) (float64, error) {
-	var figures []float64
-	for range s.rounds {
-		figure, err := measure()
-		if err != nil {
-			return 0, err
-		}
-		figures = append(figures, figure)
-	}
-	return median(figures), nil
 }
 
 // throughput lets workers do something again and again for a while, and returns

@@ -60,13 +60,9 @@ func run(ctx context.Context, s settings, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, cluster.Stop()) }()
-	commits, err := measureCommits(ctx, cluster, s, out)
-	if err != nil {
-		return err
-	}
 	return errors.Join(
 		measureClaims(ctx, cluster, s, out),
-		measureRefreshes(ctx, cluster, s, commits, out),
+		measureRefreshes(ctx, cluster, s, out),
 	)
 }
 
@@ -78,5 +74,5 @@ func median(figures []float64) float64 {
 
 // tell prints a figure.
 func tell(out io.Writer, what string, figure float64, unit string) {
-	fmt.Fprintf(out, "%-70s %12.1f %s\n", what, figure, unit)
+	fmt.Fprintf(out, "%-70s %12.2f %s\n", what, figure, unit)
 }

@@ -23,8 +23,10 @@ import (
 )
 
 // measureRefreshes lets Run of several processes refresh grants that are all
-// due, at a platform that answers at once.
-func measureRefreshes(ctx context.Context, cluster *pgcluster.Cluster, s settings, commits float64, out io.Writer) error {
+// due, at a platform that answers at once, and compares that with commits. The
+// two take turns, so that what changes meanwhile, above all the machine's disk,
+// meets both.
+func measureRefreshes(ctx context.Context, cluster *pgcluster.Cluster, s settings, out io.Writer) error {
 	pool, err := database(ctx, cluster, "refreshes", 8)
 	if err != nil {
 		return err
@@ -34,23 +36,41 @@ func measureRefreshes(ctx context.Context, cluster *pgcluster.Cluster, s setting
 	if err != nil {
 		return err
 	}
-	dsn := cluster.DSN("refreshes") + " pool_max_conns=8"
-	var writes, refreshes float64
-	perSecond, err := rounds(s, func() (float64, error) {
-		took, counts, err := drain(ctx, pool, s, assignment{DSN: dsn, Keys: keys})
-		for _, c := range counts {
-			writes += float64(c.Writes)
-			refreshes += float64(c.Refreshes)
-		}
-		return float64(s.grants) / took.Seconds(), err
-	})
-	if err != nil {
+	if _, err := pool.Exec(ctx, "CREATE TABLE rows (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, data text)"); err != nil {
 		return err
 	}
-	tell(out, fmt.Sprintf("refreshes, %d processes, a platform that answers at once", s.processes), perSecond, "a second")
-	tell(out, "  for each commit that 8 connections make", perSecond/commits, "")
-	tell(out, "  writing transactions for each refresh", writes/refreshes, "")
+	a := assignment{DSN: cluster.DSN("refreshes") + " pool_max_conns=8", Keys: keys}
+	var writes, done float64
+	var commits, refreshes, shares []float64
+	for range s.rounds {
+		committed, err := throughput(ctx, 8, commit(pool))
+		if err != nil {
+			return err
+		}
+		took, counts, err := drain(ctx, pool, s, a)
+		if err != nil {
+			return err
+		}
+		for _, c := range counts {
+			writes += float64(c.Writes)
+			done += float64(c.Refreshes)
+		}
+		refreshed := float64(s.grants) / took.Seconds()
+		commits, refreshes, shares = append(commits, committed), append(refreshes, refreshed), append(shares, refreshed/committed)
+	}
+	tell(out, "commits of one row, 8 connections", median(commits), "a second")
+	tell(out, fmt.Sprintf("refreshes, %d processes, a platform that answers at once", s.processes), median(refreshes), "a second")
+	tell(out, "  for each commit of its round", median(shares), "")
+	tell(out, "  writing transactions for each refresh", writes/done, "")
 	return nil
+}
+
+// commit is the floor: an insert of one row, committed.
+func commit(pool *pgxpool.Pool) func(context.Context, int) (int, error) {
+	return func(ctx context.Context, _ int) (int, error) {
+		_, err := pool.Exec(ctx, "INSERT INTO rows (data) VALUES (repeat('x', 400))")
+		return 1, err
+	}
 }
 
 // seed connects accounts as a customer would, and returns the text of the keys
@@ -90,14 +110,13 @@ func seed(ctx context.Context, pool *pgxpool.Pool, grants int) (string, error) {
 	return keys, errors.Join(errors.Join(errs...), engine.Close(ctx))
 }
 
+// makeDue makes every grant due, each at a time of its own, and returns now.
+const makeDue = `WITH due AS (UPDATE connect.grants SET due_at = now() - random() * interval '1 minute')
+	SELECT now()`
+
 // drain makes every grant due, and returns how long processes take to refresh
 // all of them, from when they are ready.
 func drain(ctx context.Context, pool *pgxpool.Pool, s settings, a assignment) (time.Duration, []counts, error) {
-	var before int64
-	err := pool.QueryRow(ctx, "SELECT sum(generation) FROM connect.grants").Scan(&before)
-	if err != nil {
-		return 0, nil, err
-	}
 	var crew []*process
 	defer func() {
 		for _, p := range crew {
@@ -111,7 +130,8 @@ func drain(ctx context.Context, pool *pgxpool.Pool, s settings, a assignment) (t
 		}
 		crew = append(crew, p)
 	}
-	if _, err := pool.Exec(ctx, "UPDATE connect.grants SET due_at = now()"); err != nil {
+	var due time.Time
+	if err := pool.QueryRow(ctx, makeDue).Scan(&due); err != nil {
 		return 0, nil, err
 	}
 	began := time.Now()
@@ -120,13 +140,13 @@ func drain(ctx context.Context, pool *pgxpool.Pool, s settings, a assignment) (t
 			return 0, nil, err
 		}
 	}
-	for now := before; now < before+int64(s.grants); {
+	for left := true; left; {
 		select {
 		case <-ctx.Done():
 			return 0, nil, ctx.Err()
 		case <-time.After(200 * time.Millisecond):
 		}
-		if err := pool.QueryRow(ctx, "SELECT sum(generation) FROM connect.grants").Scan(&now); err != nil {
+		if err := pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM connect.grants WHERE due_at <= $1)", due).Scan(&left); err != nil {
 			return 0, nil, err
 		}
 	}

@@ -96,8 +96,12 @@ CREATE TABLE grants (
     UNIQUE (tenant, platform, client_id, subject)
 );
 
-CREATE INDEX grants_due ON grants (platform, lost, wake_at) WHERE wake_at IS NOT NULL;
-CREATE INDEX grants_in_turn ON grants (platform, tenant, wake_at) WHERE wake_at IS NOT NULL;
+-- Entries of one time stay apart: together, they are not passed over until all
+-- of them are dead.
+CREATE INDEX grants_due ON grants (platform, lost, wake_at)
+    WITH (deduplicate_items = off) WHERE wake_at IS NOT NULL;
+CREATE INDEX grants_in_turn ON grants (platform, tenant, wake_at)
+    WITH (deduplicate_items = off) WHERE wake_at IS NOT NULL;
 CREATE INDEX grants_of_subject ON grants (subject_key);
 
 CREATE TABLE subjects (
