@@ -14,6 +14,7 @@ type plan struct {
 	revoke  bool
 
 	settlement Settlement
+	left       bool  // the claim is not settled, but runs out
 	err        error // what a caller is told
 }
 
@@ -71,6 +72,9 @@ func (c *Connector) unrefreshable(h *hold, tokens *Tokens) plan {
 // and whose answer is lost. Where that of its repetition is lost, too, it is
 // asked for again: an outage never ends a grant.
 func presentAgain(h *hold, tokens *Tokens) plan {
+	if h.awaitsAnswer() {
+		return plan{left: true, err: &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "Another process was refreshing this, and may still bring the answer.", RetryAfter: refreshRetry}}
+	}
 	if until := h.keepsUntil(tokens); until != nil {
 		return rest(h, until, &Error{Code: CodeUnavailable, Op: "refresh", Platform: h.Platform, Message: "An earlier refresh may have been carried out; it is repeated when the access token ends."})
 	}
@@ -85,13 +89,27 @@ func presentAgain(h *hold, tokens *Tokens) plan {
 func (h *hold) keepsUntil(tokens *Tokens) *time.Time {
 	expiry := tokens.AccessExpiry
 	switch {
-	case h.a.Rotation.Class == RotationStable, h.a.inGrace(h.SentAt, h.now()):
+	case h.repeats():
 		return nil
 	case expiry == nil, expiry.IsZero(), over(expiry, h.now()):
 		return nil
 	default:
 		return at(*expiry)
 	}
+}
+
+// awaitsAnswer reports whether the process that presented the refresh token may
+// still bring what it got for it: it has not said that the answer is lost, and
+// may only be cut off from the store. What is left alone stays as it is, so
+// that whoever claims it next learns the same.
+func (h *hold) awaitsAnswer() bool {
+	return h.Prior == GrantSent && h.SentAt != nil && h.now().Before(h.SentAt.Add(answerWait)) && !h.repeats()
+}
+
+// repeats reports whether the platform answers the refresh token again if it
+// was spent.
+func (h *hold) repeats() bool {
+	return h.a.Rotation.Class == RotationStable || h.a.inGrace(h.SentAt, h.now())
 }
 
 // inGrace reports whether the platform still repeats the answer to a refresh

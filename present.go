@@ -209,6 +209,14 @@ func (c *Connector) settle(ctx context.Context, h *hold, st Settlement) (Grant, 
 	}
 }
 
+// conclude ends a claim for which nothing is to be sent.
+func (c *Connector) conclude(ctx context.Context, h *hold, todo plan) error {
+	if todo.left {
+		return todo.err
+	}
+	return errors.Join(todo.err, c.giveBack(ctx, h, todo.settlement))
+}
+
 // giveBack ends a claim that nothing came of. Where the grant has gone on, it
 // has no need of that.
 func (c *Connector) giveBack(ctx context.Context, h *hold, st Settlement) error {

@@ -10,12 +10,13 @@ import (
 )
 
 const (
-	refreshTimeout = 30 * time.Second // how long a provider may take for one refresh
-	refreshWait    = 45 * time.Second // how long a caller waits for the refresh of another
-	patience       = 2 * time.Second  // how long one waits whose access token still works
-	settleBudget   = 5 * time.Minute  // how long new tokens are kept for a store that does not answer
-	lateWait       = 16 * time.Second // the longest pause before tokens that came late are revoked again
-	expirySkew     = 30 * time.Second // a token this close to its end is refreshed first
+	refreshTimeout = 30 * time.Second                // how long a provider may take for one refresh
+	refreshWait    = 45 * time.Second                // how long a caller waits for the refresh of another
+	answerWait     = refreshTimeout + 15*time.Second // how long an answer may take to be stored, by a process that is cut off for a while
+	patience       = 2 * time.Second                 // how long one waits whose access token still works
+	settleBudget   = 5 * time.Minute                 // how long new tokens are kept for a store that does not answer
+	lateWait       = 16 * time.Second                // the longest pause before tokens that came late are revoked again
+	expirySkew     = 30 * time.Second                // a token this close to its end is refreshed first
 )
 
 // flights lets the callers of one process share one refresh per grant. It keeps
@@ -144,7 +145,7 @@ func (c *Connector) claimOlder(ctx context.Context, g Grant) (*hold, error) {
 func (c *Connector) refreshClaimed(ctx context.Context, h *hold) error {
 	todo := c.planRefresh(h)
 	if todo.present == nil {
-		return errors.Join(todo.err, c.giveBack(ctx, h, todo.settlement))
+		return c.conclude(ctx, h, todo)
 	}
 	entering, cancel := context.WithTimeout(ctx, refreshWait)
 	defer cancel()

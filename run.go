@@ -2,7 +2,6 @@ package connect
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -187,7 +186,7 @@ func (l *lane) attend(ctx context.Context, h *hold, todo plan, halted bool) {
 	var err error
 	switch {
 	case !todo.sends():
-		err = errors.Join(todo.err, l.c.giveBack(ctx, h, todo.settlement))
+		err = l.c.conclude(ctx, h, todo)
 	case halted || todo.present != nil && !h.marked:
 		if h.marked {
 			h.unmark()
