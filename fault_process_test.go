@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -395,4 +396,42 @@ func TestFault47_OneProcessIsCutOff(t *testing.T) {
 		f.run(20 * time.Second) // a lease, and five seconds
 		f.wantAll("active active 2")
 	})
+}
+
+// The same with real connections: one process cannot reach the platform's
+// address, another one can.
+func TestFault47_ADialerFails(t *testing.T) {
+	t.Parallel()
+	for name, p := range rotating {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := p.connect(w)
+			account := w.account(acmeKey, id)
+			w.clock.advance(xLife)
+			closed, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = closed.Close()
+			config := w.config
+			config.UnsafeRewriteHost = "http://" + closed.Addr().String()
+			alone, err := connect.New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			connect.Round(t.Context(), alone)
+			if err := alone.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if got := w.grantOf(account); got.Status != connect.GrantActive || got.Presented != 0 || got.Failures != 1 {
+				t.Errorf("the grant is %s, presented %d times, after %d failures: want it active and tried once", got.Status, got.Presented, got.Failures)
+			}
+			w.clock.advance(5 * time.Second)
+			w.round()
+			if got := w.grantOf(account); got.Generation != 2 || p.refreshes(w) != 1 {
+				t.Errorf("generation %d after %d refreshes, want 2 after 1", got.Generation, p.refreshes(w))
+			}
+		})
+	}
 }

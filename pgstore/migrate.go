@@ -17,17 +17,16 @@ var embedded embed.FS
 // versionTable is where goose counts.
 const versionTable = "schema_version"
 
-// migrate brings the tables up to date. Processes that do so at the same time
+// migrations are those of this release.
+func migrations() (fs.FS, error) { return fs.Sub(embedded, "migrations") }
+
+// migrate brings the tables up to date with files. Processes that do so at the same time
 // wait for each other: one applies, the others find it done. Where it is done,
 // a role that may change no tables will do.
 //
 // A newer release may have been here: its migrations only add, so that this one
 // goes on while that one is rolled out.
-func (s *Store) migrate(ctx context.Context) error {
-	files, err := fs.Sub(embedded, "migrations")
-	if err != nil {
-		return err
-	}
+func (s *Store) migrate(ctx context.Context, files fs.FS) error {
 	db := stdlib.OpenDBFromPool(s.pool)
 	defer db.Close()
 	lock := &migrationLock{store: s}

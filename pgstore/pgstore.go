@@ -91,7 +91,11 @@ func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error)
 		return nil, fmt.Errorf("pgstore: Options.Schema is %q; use small letters, digits and underscores, at most 63", name)
 	}
 	s := &Store{pool: pool, schema: pgx.Identifier{name}.Sanitize(), now: opts.Now}
-	if err := s.migrate(ctx); err != nil {
+	files, err := migrations()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.migrate(ctx, files); err != nil {
 		return nil, fmt.Errorf("pgstore: the tables in schema %s: %w", name, err)
 	}
 	if err := s.warn(ctx, opts.Logger); err != nil {
