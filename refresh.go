@@ -12,7 +12,7 @@ import (
 const (
 	refreshTimeout = 30 * time.Second                // how long a provider may take for one refresh
 	refreshWait    = 45 * time.Second                // how long a caller waits for the refresh of another
-	answerWait     = refreshTimeout + 15*time.Second // how long an answer may take to be stored, by a process that is cut off for a while
+	answerWait     = refreshTimeout + 10*time.Second // how long an answer may take to be stored, by a process that is cut off for a while
 	patience       = 2 * time.Second                 // how long one waits whose access token still works
 	settleBudget   = 5 * time.Minute                 // how long new tokens are kept for a store that does not answer
 	lateWait       = 16 * time.Second                // the longest pause before tokens that came late are revoked again

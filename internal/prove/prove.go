@@ -108,7 +108,7 @@ func (r *run) connect(ctx context.Context, kept store) error {
 const (
 	connectLimit = 2 * time.Minute
 	endLimit     = time.Minute      // after the last kill
-	settleLimit  = 45 * time.Second // of that, to come to rest
+	settleLimit  = 50 * time.Second // of that, to come to rest
 )
 
 // kill kills for as long as it should, once there is something to hit.
