@@ -1,8 +1,12 @@
 package connect_test
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed944197df/connect"
 )
@@ -70,4 +74,31 @@ func TestThreat110_AnotherClient(t *testing.T) {
 			t.Errorf("%s: the right client left the grant %s (%s)", reach, got.Status, got.Reason)
 		}
 	}
+}
+
+// A platform that hangs is asked no longer than the subject is claimed: after
+// that somebody may connect an account of the same person.
+func TestThreat110_TheSubjectIsHeldMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, time.Now, withPlatform(func(p *connect.Platform) { p.Revokes = connect.ReachSubject }))
+		account := b.connect()
+		var asked []time.Duration
+		hang := func(ctx context.Context) (*connect.Tokens, error) {
+			began := time.Now()
+			<-ctx.Done()
+			asked = append(asked, time.Since(began))
+			return nil, &connect.ProviderError{Class: connect.ClassUncertain, Err: ctx.Err()}
+		}
+		b.fake.answer("revoke", hang) // while somebody waits
+		b.fake.answer("revoke", hang) // for Run, which has more time
+		if done, err := b.engine.Disconnect(t.Context(), acmeKey, account.ID); err != nil || done.Revocation != connect.RevocationPending {
+			t.Errorf("%+v, %v: want it pending", done, err)
+		}
+		pass(10 * time.Minute)
+		b.round()
+		if diff := cmp.Diff([]time.Duration{20 * time.Second, 30 * time.Second}, asked); diff != "" {
+			t.Errorf("the platform was asked for (-want +got):\n%s", diff)
+		}
+	})
 }

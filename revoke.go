@@ -130,7 +130,9 @@ func (c *Connector) revokeOf(ctx context.Context, a *adapter, subjectKey string,
 		}
 		defer func() { _ = c.cfg.Store.ReleaseSubject(ctx, subjectKey, attempt) }() // its lease ends anyhow
 	}
-	err := a.revoker.Revoke(ctx, a.env, tokens)
+	asking, cancel := context.WithTimeout(ctx, revokeLease/2) // and done before others may have the subject
+	defer cancel()
+	err := a.revoker.Revoke(asking, a.env, tokens)
 	a.gates.of(tokens).note(err)
 	switch {
 	case err == nil:
