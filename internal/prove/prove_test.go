@@ -29,7 +29,7 @@ func TestFault3_EveryLossWasRecorded(t *testing.T) {
 func wantHolds(t *testing.T, args ...string) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("it kills processes for ten seconds")
+		testreq.Missing(t, "time", "it kills processes for ten seconds, and -short was given")
 	}
 	program := filepath.Join(t.TempDir(), "prove.exe")
 	build := exec.CommandContext(t.Context(), testreq.Command(t, "go"), "build", "-race=false", "-o", program, ".")
