@@ -227,20 +227,26 @@ func (c *Connector) FlowHandler() http.Handler {
 // PendingHandler serves GET /pending/{session}.
 func (c *Connector) PendingHandler() http.Handler {
 	return c.answer(http.MethodGet, func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
-		query, err := knownQuery(r, "q", "parent", "limit", "cursor")
+		req, err := pendingRequestOf(r)
 		if err != nil {
 			return 0, nil, err
 		}
-		page, err := pageOf(query)
-		if err != nil {
-			return 0, nil, err
-		}
-		view, err := c.Pending(r.Context(), p, r.PathValue("session"), PendingRequest{Query: query.Get("q"), Parent: query.Get("parent"), Page: page})
+		view, err := c.Pending(r.Context(), p, r.PathValue("session"), req)
 		if err != nil {
 			return 0, nil, err
 		}
 		return http.StatusOK, view.wire(), nil
 	})
+}
+
+// pendingRequestOf reads what of a list of candidates is asked for.
+func pendingRequestOf(r *http.Request) (PendingRequest, error) {
+	query, err := knownQuery(r, "q", "parent", "limit", "cursor")
+	if err != nil {
+		return PendingRequest{}, err
+	}
+	page, err := pageOf(query)
+	return PendingRequest{Query: query.Get("q"), Parent: query.Get("parent"), Page: page}, err
 }
 
 // FinalizeHandler serves POST /pending/{session}/finalize.

@@ -25,15 +25,11 @@ func (c *Connector) EditHandler() http.Handler {
 // CandidatesHandler serves GET /accounts/{id}/candidates.
 func (c *Connector) CandidatesHandler() http.Handler {
 	return c.answer(http.MethodGet, func(_ http.ResponseWriter, r *http.Request, p Principal) (int, any, error) {
-		query, err := knownQuery(r, "q", "parent", "limit", "cursor")
+		req, err := pendingRequestOf(r)
 		if err != nil {
 			return 0, nil, err
 		}
-		page, err := pageOf(query)
-		if err != nil {
-			return 0, nil, err
-		}
-		view, err := c.Candidates(r.Context(), p, r.PathValue("id"), PendingRequest{Query: query.Get("q"), Parent: query.Get("parent"), Page: page})
+		view, err := c.Candidates(r.Context(), p, r.PathValue("id"), req)
 		if err != nil {
 			return 0, nil, err
 		}
