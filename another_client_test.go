@@ -102,3 +102,39 @@ func TestThreat110_TheSubjectIsHeldMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// beforeClaim is a store that lets something happen before its next claim.
+type beforeClaim struct {
+	connect.Store
+
+	then func()
+}
+
+// ClaimGrant implements [connect.GrantStore].
+func (s *beforeClaim) ClaimGrant(ctx context.Context, key connect.GrantKey, attempt string, lease time.Duration) (connect.ClaimedGrant, error) {
+	if then := s.then; then != nil {
+		s.then = nil
+		then()
+	}
+	return s.Store.ClaimGrant(ctx, key, attempt, lease)
+}
+
+// Who connects again while a disconnect is about to revoke keeps the new
+// tokens: the grant is theirs again.
+func TestThreat109_ConnectedAgainMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, newClock().Now)
+	account := b.connect()
+	store := &beforeClaim{Store: b.config.Store, then: func() { b.connect() }}
+	engine := b.another(func(c *connect.Config) { c.Store = store })
+	done, err := engine.Disconnect(t.Context(), acmeKey, account.ID)
+	if err != nil || done.Revocation != connect.RevocationKeptShared {
+		t.Errorf("%+v, %v: want it kept", done, err)
+	}
+	if _, revoked, _ := b.fake.asked(); len(revoked) > 0 {
+		t.Errorf("revoked %q, want nothing", revoked)
+	}
+	if got := b.grant(account).Status; got != connect.GrantActive {
+		t.Errorf("the grant is %s, want active", got)
+	}
+}
