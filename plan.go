@@ -14,7 +14,7 @@ type plan struct {
 	revoke  bool
 
 	settlement Settlement
-	left       bool  // the claim is not settled, but runs out when nobody can bring an answer any more
+	left       bool  // the claim is not settled: it runs out, and whoever is next looks again
 	err        error // what a caller is told
 }
 
@@ -100,7 +100,8 @@ func (h *hold) keepsUntil(tokens *Tokens) *time.Time {
 
 // awaitsAnswer reports whether the process that presented the refresh token may
 // still bring what it got for it: it has not said that the answer is lost, and
-// may only be cut off from the store.
+// may only be cut off from the store. What is left alone stays as it is, so
+// that whoever claims it next learns the same.
 func (h *hold) awaitsAnswer() bool {
 	return h.Prior == GrantSent && h.SentAt != nil && h.now().Before(h.SentAt.Add(answerWait)) && !h.repeats()
 }

@@ -211,8 +211,7 @@ func (c *Connector) settle(ctx context.Context, h *hold, st Settlement) (Grant, 
 
 // conclude ends a claim for which nothing is to be sent.
 func (c *Connector) conclude(ctx context.Context, h *hold, todo plan) error {
-	if todo.left { // where this fails, the claim runs out sooner, and the next one comes to the same
-		_ = c.cfg.Store.RenewClaims(ctx, h.attempt, []GrantKey{h.key()}, h.SentAt.Add(answerWait).Sub(h.now()))
+	if todo.left {
 		return todo.err
 	}
 	return errors.Join(todo.err, c.giveBack(ctx, h, todo.settlement))

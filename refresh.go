@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	refreshTimeout = 30 * time.Second                // how long a provider may take for one refresh
-	refreshWait    = 45 * time.Second                // how long a caller waits for the refresh of another
-	answerWait     = refreshTimeout + 10*time.Second // how long an answer may take to be stored, by a process that is cut off for a while
-	patience       = 2 * time.Second                 // how long one waits whose access token still works
-	settleBudget   = 5 * time.Minute                 // how long new tokens are kept for a store that does not answer
-	lateWait       = 16 * time.Second                // the longest pause before tokens that came late are revoked again
-	expirySkew     = 30 * time.Second                // a token this close to its end is refreshed first
+	refreshTimeout = 30 * time.Second // how long a provider may take for one refresh
+	refreshWait    = 45 * time.Second // how long a caller waits for the refresh of another
+	answerWait     = 30 * time.Second // how long another process may take to bring an answer: two leases
+	patience       = 2 * time.Second  // how long one waits whose access token still works
+	settleBudget   = 5 * time.Minute  // how long new tokens are kept for a store that does not answer
+	lateWait       = 16 * time.Second // the longest pause before tokens that came late are revoked again
+	expirySkew     = 30 * time.Second // a token this close to its end is refreshed first
 )
 
 // flights lets the callers of one process share one refresh per grant. It keeps
