@@ -80,6 +80,7 @@ func (b *syncBuffer) String() string {
 const (
 	xSecret        = "canary-x-client-secret"
 	facebookSecret = "canary-facebook-app-secret"
+	linkedinSecret = "canary-linkedin-client-secret"
 	appHost        = "/app" // where the host's own pages are
 )
 
@@ -93,7 +94,7 @@ func newWorld(t *testing.T, change ...func(*connect.Config)) *world {
 	w.host.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // connections that a test gave up
 	w.host.StartTLS()
 	t.Cleanup(w.host.Close)
-	for _, platform := range []string{"x", "facebook"} {
+	for _, platform := range []string{"x", "facebook", "linkedin"} {
 		if err := w.box.SetRedirectURIs(platform, w.host.URL+"/connect/callback/"+platform); err != nil {
 			t.Fatal(err)
 		}
@@ -137,6 +138,7 @@ func (w *world) startSandbox() {
 	box, err := sandbox.New(sandbox.Options{Now: w.clock.Now, Clients: map[string]sandbox.Client{
 		"x":        {ID: "x-client", Secret: xSecret},
 		"facebook": {ID: "900000000000001", Secret: facebookSecret},
+		"linkedin": {ID: "li-client", Secret: linkedinSecret},
 	}})
 	if err != nil {
 		w.t.Fatal(err)

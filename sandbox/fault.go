@@ -30,7 +30,7 @@ const (
 )
 
 const (
-	platforms = "x facebook bluesky"
+	platforms = "x facebook linkedin bluesky"
 	steps     = "consent token refresh profile api inspect revoke"
 	calls     = "token refresh profile api inspect revoke" // those that a program makes
 )
@@ -49,8 +49,13 @@ const (
 //   - lost_answer, bad_json, slow_body: the work is done, and the connection is
 //     cut, the answer ends in its middle, or its second half takes 60 seconds.
 //   - wrong_subject: the answer is about another person.
+//   - cancel_login, unauthorized_scope, no_refresh_token, revoked_token,
+//     access_denied, version_sunset: LinkedIn's. The person leaves the login
+//     page, the app has no product for a scope, or is not approved for refresh
+//     tokens; the person has taken the token back, a role or a product is
+//     missing, and the version of the API is over.
 type Fault struct {
-	Platform string `json:"platform"` // x, facebook or bluesky
+	Platform string `json:"platform"` // x, facebook, linkedin or bluesky
 	Fault    string `json:"fault"`    // one of the index's faults, or "none" to switch all of the platform off
 	Times    int    `json:"times"`    // how many requests it hits; 0 means one
 
@@ -61,7 +66,7 @@ type Fault struct {
 
 // faultKinds says where each fault hits. A name may have several rows.
 var faultKinds = []struct{ name, platforms, steps string }{
-	{"deny", "x facebook", "consent"},                   // the person refuses, whatever was posted
+	{"deny", "x facebook linkedin", "consent"},          // the person refuses, whatever was posted
 	{"narrowed_scopes", "x facebook", "consent"},        // one asked permission is not granted
 	{"429", platforms, calls},                           // the platform's answer to too many requests
 	{"500", platforms, calls},                           // 502 with an HTML page
@@ -73,8 +78,14 @@ var faultKinds = []struct{ name, platforms, steps string }{
 	{"invalid_grant", platforms, "refresh"},             // the platform's answer to a dead grant
 	{"expired_token", platforms, "profile api inspect"}, // the platform's answer to an expired access token
 	{"false_200_error", "facebook", calls},              // an error with HTTP 200
-	{"wrong_subject", "x facebook", "profile"},          // the answer is about another person
+	{"wrong_subject", "x facebook linkedin", "profile"}, // the answer is about another person
 	{"wrong_subject", "bluesky", "token refresh profile"},
+	{"cancel_login", "linkedin", "consent"},       // the person leaves the login page
+	{"unauthorized_scope", "linkedin", "consent"}, // no product of the app has a scope that was asked
+	{"no_refresh_token", "linkedin", "token"},     // the app is not approved for refresh tokens
+	{"revoked_token", "linkedin", "profile api"},  // the person has taken the token back
+	{"access_denied", "linkedin", "profile api"},  // a product, a scope or a role is missing
+	{"version_sunset", "linkedin", "api"},         // the version of the API is over
 }
 
 // cannedFaults are the faults that answer with a platform's own body.
@@ -89,6 +100,12 @@ var cannedFaults = map[string]struct {
 	"facebook invalid_grant":   {http.StatusBadRequest, "facebook/fault_invalid_grant.json"},
 	"facebook expired_token":   {http.StatusBadRequest, "facebook/fault_expired_token.json"},
 	"facebook false_200_error": {http.StatusOK, "facebook/fault_false_200_error.json"},
+	"linkedin 429":             {http.StatusTooManyRequests, "linkedin/fault_429.json"},
+	"linkedin invalid_grant":   {http.StatusBadRequest, "linkedin/fault_invalid_grant.json"},
+	"linkedin expired_token":   {http.StatusUnauthorized, "linkedin/fault_expired_token.json"},
+	"linkedin revoked_token":   {http.StatusUnauthorized, "linkedin/fault_revoked_token.json"},
+	"linkedin access_denied":   {http.StatusForbidden, "linkedin/fault_access_denied.json"},
+	"linkedin version_sunset":  {http.StatusUpgradeRequired, "linkedin/fault_version_sunset.json"},
 	"bluesky 429":              {http.StatusTooManyRequests, "bluesky/fault_429.json"},
 	"bluesky invalid_grant":    {http.StatusBadRequest, "bluesky/fault_invalid_grant.json"},
 	"bluesky expired_token":    {http.StatusBadRequest, "bluesky/fault_expired_token.json"},
@@ -110,7 +127,7 @@ func (s *Sandbox) setFault(f Fault) error {
 	possible := faultNames(f.Platform)
 	switch {
 	case len(possible) == 0:
-		return fmt.Errorf("sandbox: unknown platform %q; there are x, facebook and bluesky", f.Platform)
+		return fmt.Errorf("sandbox: unknown platform %q; there are x, facebook, linkedin and bluesky", f.Platform)
 	case f.Fault != "none" && !slices.Contains(possible, f.Fault):
 		return fmt.Errorf("sandbox: %s has no fault %q; possible: %s, none", f.Platform, f.Fault, strings.Join(possible, ", "))
 	case f.At != "" && f.Fault != "none" && !contains(faultSteps(f.Platform, f.Fault), f.At):
@@ -170,7 +187,7 @@ func (s *Sandbox) takeFault(e endpoint) string {
 // faultReply is the answer of a fault that stands in the way of any work.
 func (s *Sandbox) faultReply(c *call, e endpoint) (reply, bool) {
 	if c.fault == "expired_token" && e.step == stepInspect {
-		return reply{}, false // debug_token has its own way to say so
+		return reply{}, false // debug_token and introspection have their own way to say so
 	}
 	if canned, ok := cannedFaults[e.platform+" "+c.fault]; ok {
 		r := s.answer(canned.status, canned.file, nil)

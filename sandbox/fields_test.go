@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,14 +17,13 @@ import (
 // notInAnswers are the fields that the providers name and no answer file has,
 // by folder and path, or by folder and file.
 var notInAnswers = map[string]string{
-	"facebook cursor.go":                             "our own cursor in a list, not an answer",
-	"facebook estimated_time_to_regain_access":       "is in a header, X-Business-Use-Case-Usage",
-	"bluesky identifier":                             "is sent, to createSession",
-	"bluesky password":                               "is sent, to createSession",
-	"bluesky exp":                                    "is inside of a token",
-	"bluesky status":                                 "some servers leave it out, and the sandbox is one of them",
-	"internal/platformcall refresh_expires_in":       "of other platforms' token endpoints",
-	"internal/platformcall refresh_token_expires_in": "of other platforms' token endpoints",
+	"facebook cursor.go":                       "our own cursor in a list, not an answer",
+	"facebook estimated_time_to_regain_access": "is in a header, X-Business-Use-Case-Usage",
+	"bluesky identifier":                       "is sent, to createSession",
+	"bluesky password":                         "is sent, to createSession",
+	"bluesky exp":                              "is inside of a token",
+	"bluesky status":                           "some servers leave it out, and the sandbox is one of them",
+	"internal/platformcall refresh_expires_in": "of other platforms' token endpoints",
 }
 
 // What a provider reads must be what the sandbox answers, or a provider that
@@ -34,8 +34,9 @@ func TestProvidersReadWhatIsAnswered(t *testing.T) {
 	for folder, platforms := range map[string][]string{
 		"x":                     {"x"},
 		"facebook":              {"facebook"},
+		"linkedin":              {"linkedin"},
 		"bluesky":               {"bluesky"},
-		"internal/platformcall": {"x", "facebook"},
+		"internal/platformcall": {"x", "facebook", "linkedin"},
 	} {
 		answers := answerFiles(t, platforms)
 		fields := fieldsRead(t, "../providers/"+folder)
@@ -212,17 +213,11 @@ func tags(s *ast.StructType, parent []string) [][]string {
 }
 
 // lookups returns the member that a call names: a.secret("access_token", …),
-// text(f, "title").
+// f.Member("title").
 func lookups(call *ast.CallExpr) [][]string {
-	switch f := call.Fun.(type) {
-	case *ast.SelectorExpr:
-		if name := f.Sel.Name; (name == "secret" || name == "expiry" || name == "text") && len(call.Args) > 0 {
-			return literal(call.Args[0])
-		}
-	case *ast.Ident:
-		if f.Name == "text" && len(call.Args) == 2 {
-			return literal(call.Args[1])
-		}
+	f, ok := call.Fun.(*ast.SelectorExpr)
+	if ok && slices.Contains([]string{"secret", "expiry", "text", "Member"}, f.Sel.Name) && len(call.Args) > 0 {
+		return literal(call.Args[0])
 	}
 	return nil
 }

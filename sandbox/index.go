@@ -57,6 +57,7 @@ func (s *Sandbox) index(c *call) reply {
 			"Platforms": []map[string]any{
 				{"Name": "X", "People": choices("x")},
 				{"Name": "Facebook", "People": choices("facebook")},
+				{"Name": "LinkedIn", "People": choices("linkedin")},
 				{"Name": "Bluesky", "People": choices("bluesky")},
 			},
 		})

@@ -5,19 +5,20 @@ import (
 	"strings"
 )
 
-// A persona is a person of X or Facebook who can be played on the consent
+// A persona is a person of X, Facebook or LinkedIn who can be played on the consent
 // page. The first of each platform is preselected and ordinary.
 type persona struct {
 	id, label string
 	subject   string // the platform's id of the person
 	name      string
-	username  string // X
+	username  string // X, LinkedIn
 	avatar    string
 
 	pages      []role     // Facebook: in the answer of /me/accounts
 	steps      []int      // sizes of its first pages; then what the caller asks for
 	most       int        // most entries of one page; 0: 100
 	businesses []business // Facebook: portfolios, whose Pages need business_management
+	roles      []orgRole  // LinkedIn: roles at organizations
 }
 
 // A role is what a person may do on a Facebook Page.
@@ -140,10 +141,14 @@ var bskyAccounts = []bskyAccount{
 
 // people lists who can be played on a platform.
 func people(platform string) []persona {
-	if platform == "x" {
+	switch platform {
+	case "x":
 		return xPersonas
+	case "linkedin":
+		return linkedinPersonas
+	default:
+		return facebookPersonas
 	}
-	return facebookPersonas
 }
 
 // person returns the persona of a platform by its id, or nil.

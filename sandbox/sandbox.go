@@ -1,5 +1,5 @@
 // Package sandbox is an [http.Handler] that behaves like the platforms: X,
-// Facebook and Bluesky with its PLC directory. A host runs its whole connect
+// Facebook, LinkedIn and Bluesky with its PLC directory. A host runs its whole connect
 // flow against it, in a test or by clicking, without internet and without
 // credentials.
 //
@@ -38,7 +38,8 @@ const (
 // Options configure a [Sandbox]. The zero value is a sandbox that knows no
 // OAuth client, keeps everything in memory and reads the system clock.
 type Options struct {
-	// Clients are the registered OAuth clients by platform, "x" or "facebook".
+	// Clients are the registered OAuth clients by platform, "x", "facebook" or
+	// "linkedin".
 	// A further client of a platform has a key of its own: "x/second".
 	Clients map[string]Client
 
@@ -88,8 +89,8 @@ func New(o Options) (*Sandbox, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	for key, c := range o.Clients {
-		if !slices.Contains([]string{"x", "facebook"}, platformOf(key)) {
-			return nil, fmt.Errorf("sandbox: Options.Clients: no platform %q with OAuth clients; there are x and facebook", key)
+		if !slices.Contains([]string{"x", "facebook", "linkedin"}, platformOf(key)) {
+			return nil, fmt.Errorf("sandbox: Options.Clients: no platform %q with OAuth clients; there are x, facebook and linkedin", key)
 		}
 		if c.ID == "" || c.Secret == "" {
 			return nil, fmt.Errorf("sandbox: Options.Clients[%q]: set ID and Secret", key)
@@ -190,6 +191,8 @@ func (s *Sandbox) route(c *call) endpoint {
 		return s.xEndpoint(c)
 	case "www.facebook.com", "graph.facebook.com":
 		return s.facebookEndpoint(c)
+	case "www.linkedin.com", "api.linkedin.com":
+		return s.linkedinEndpoint(c)
 	}
 	return s.blueskyEndpoint(c)
 }

@@ -23,7 +23,7 @@ func TestIndexJSON(t *testing.T) {
 	w := setup(t)
 	got := w.do(request{method: "GET", header: map[string]string{"Accept": "application/json"}}).object(t)
 	people, _ := got["personas"].(object)
-	for platform, first := range map[string]string{"x": "bakery", "facebook": "dana", "bluesky": "ada.sandbox.test"} {
+	for platform, first := range map[string]string{"x": "bakery", "facebook": "dana", "linkedin": "lena", "bluesky": "ada.sandbox.test"} {
 		list, _ := people[platform].([]any)
 		if len(list) < 2 {
 			t.Fatalf("%s has %d personas", platform, len(list))
@@ -40,6 +40,7 @@ func TestIndexJSON(t *testing.T) {
 		"faults": []any{
 			"deny", "narrowed_scopes", "429", "500", "html", "hang", "slow_body", "bad_json", "lost_answer",
 			"invalid_grant", "expired_token", "false_200_error", "wrong_subject",
+			"cancel_login", "unauthorized_scope", "no_refresh_token", "revoked_token", "access_denied", "version_sunset",
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -97,7 +98,7 @@ func TestSetRedirectURIs(t *testing.T) {
 func TestUnknownPlaces(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	for _, path := range []string{"nowhere.example/", "x.com/other", "www.facebook.com/v26.0/other", "plc.directory/did:plc:none", "who.sandbox.test/.well-known/atproto-did", "_act/telegram", "api.x.com/3/users/me"} {
+	for _, path := range []string{"nowhere.example/", "x.com/other", "www.facebook.com/v26.0/other", "www.linkedin.com/other", "api.linkedin.com/rest/other", "plc.directory/did:plc:none", "who.sandbox.test/.well-known/atproto-did", "_act/telegram", "api.x.com/3/users/me"} {
 		if got := w.do(request{method: "GET", url: path}); got.status != http.StatusNotFound {
 			t.Errorf("GET %s: status %d, want 404", path, got.status)
 		}
@@ -226,7 +227,7 @@ func TestAnswerFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`"((?:x|facebook|bluesky)/\w+\.json)"`).FindAllSubmatch(b, -1) {
+		for _, m := range regexp.MustCompile(`"((?:x|facebook|linkedin|bluesky)/\w+\.json)"`).FindAllSubmatch(b, -1) {
 			used[string(m[1])] = true
 		}
 	}

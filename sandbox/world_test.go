@@ -47,8 +47,10 @@ func restart(t *testing.T, file string) *world {
 	client := sandbox.Client{ID: clientID, Secret: secret, RedirectURIs: []string{callback}}
 	second := sandbox.Client{ID: "second", Secret: "other-secret", RedirectURIs: []string{callback}}
 	s, err := sandbox.New(sandbox.Options{
-		Clients: map[string]sandbox.Client{"x": client, "x/second": second, "facebook": client, "facebook/second": second},
-		Now:     w.clock, StateFile: file,
+		Clients: map[string]sandbox.Client{
+			"x": client, "x/second": second, "facebook": client, "facebook/second": second, "linkedin": client, "linkedin/second": second,
+		},
+		Now: w.clock, StateFile: file,
 	})
 	if err != nil {
 		t.Fatal(err)

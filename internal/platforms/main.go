@@ -17,6 +17,7 @@ import (
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providers/bluesky"
 	"github.com/seed944197df/connect/providers/facebook"
+	"github.com/seed944197df/connect/providers/linkedin"
 	"github.com/seed944197df/connect/providers/x"
 )
 
@@ -24,6 +25,7 @@ import (
 var providers = []connect.Provider{
 	x.New(x.Options{}),
 	facebook.New(facebook.Options{}),
+	linkedin.New(linkedin.Options{}),
 	bluesky.New(nil),
 }
 

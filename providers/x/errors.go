@@ -1,7 +1,6 @@
 package x
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -98,12 +97,12 @@ func (p *Provider) Classify(status int, header http.Header, body []byte) (connec
 }
 
 func classifyProblem(f platformcall.Failure) connect.ProviderError {
-	problem := text(f, "type")
+	problem := f.Member("type")
 	problem = problem[strings.LastIndex(problem, "/")+1:]
 	switch {
 	case f.Status == http.StatusUnauthorized, problem == "unsupported-authentication":
 		return connect.ProviderError{Class: connect.ClassExpired, Code: problem}
-	case text(f, "title") == "CreditsDepleted":
+	case f.Member("title") == "CreditsDepleted":
 		return connect.ProviderError{Class: connect.ClassConfig, Code: "CreditsDepleted"}
 	case problem == "client-forbidden":
 		return connect.ProviderError{Class: connect.ClassConfig, Code: problem}
@@ -119,11 +118,4 @@ func classifyCall(f platformcall.Failure) connect.ProviderError {
 		e.Class = connect.ClassScopeMissing
 	}
 	return e
-}
-
-// text returns a string member of the answer's body.
-func text(f platformcall.Failure, name string) string {
-	var s string
-	_ = json.Unmarshal(f.Body[name], &s) // absent, or no string: empty
-	return s
 }

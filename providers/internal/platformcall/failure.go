@@ -80,6 +80,10 @@ func plain(raw json.RawMessage) string {
 	return ""
 }
 
+// Member returns a member of the answer's body: a string, the digits of a
+// number, or nothing for any other JSON value.
+func (f Failure) Member(name string) string { return plain(f.Body[name]) }
+
 // Says reports whether the prose contains phrase, ignoring case.
 func (f Failure) Says(phrase string) bool {
 	return strings.Contains(strings.ToLower(f.Text), strings.ToLower(phrase))

@@ -66,6 +66,16 @@ func Revoke(ctx context.Context, env connect.Env, req Request) error {
 	return err
 }
 
+// Ask sends the form to an endpoint that changes nothing, introspection (RFC
+// 7662), and decodes the answer as [Call] does.
+func Ask(ctx context.Context, env connect.Env, req Request, v any) error {
+	r, err := req.build(ctx)
+	if err != nil {
+		return err
+	}
+	return Call(env, r, req.Classify, v)
+}
+
 func post(ctx context.Context, env connect.Env, req Request) (map[string]json.RawMessage, error) {
 	r, err := req.build(ctx)
 	if err != nil {

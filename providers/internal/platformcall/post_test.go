@@ -484,3 +484,43 @@ func TestRevoke(t *testing.T) {
 		})
 	}
 }
+
+// Ask is a form like any other, and answered like a call.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		class  connect.ErrorClass // empty: success
+	}{
+		"an object":      {200, `{"active":true}`, ""},
+		"nothing":        {200, ``, connect.ClassRetry},
+		"HTML":           {200, `<html>`, connect.ClassRetry},
+		"another type":   {200, `{"active":"true"}`, connect.ClassRetry},
+		"twice":          {200, `{"active":true,"Active":false}`, connect.ClassRetry},
+		"dead grant":     {400, `{"error":"invalid_grant"}`, connect.ClassReconnect},
+		"out of service": {503, ``, connect.ClassRetry},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.Method != http.MethodPost || r.GetBody != nil || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+					t.Errorf("%s %s can be sent twice: %t", r.Method, r.URL.Path, r.GetBody != nil)
+				}
+				return answering(test.status, test.body)(r)
+			})
+			var seen struct {
+				Active bool `json:"active"`
+			}
+			failure := asProviderError(t, platformcall.Ask(t.Context(), env(transport), request(), &seen))
+			if test.class == "" && (failure != nil || !seen.Active) || test.class != "" && (failure == nil || failure.Class != test.class) {
+				t.Errorf("active %t, error %v, want class %q", seen.Active, failure, test.class)
+			}
+		})
+	}
+	malformed := request()
+	malformed.URL = "https://canary\x00/"
+	if err := platformcall.Ask(t.Context(), env(answering(200, `{}`)), malformed, nil); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("error is %v", err)
+	}
+}
