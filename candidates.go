@@ -19,7 +19,7 @@ const (
 
 // size is about what a candidate takes when it is sealed.
 func (r candidateRecord) size() int {
-	n := len(r.PlatformID) + len(r.Name) + len(r.Username) + len(r.AvatarURL) + len(r.Parent) + len(r.Reason) + len(r.Access) + 200
+	n := len(r.PlatformID) + len(r.Name) + len(r.Username) + len(r.AvatarURL) + len(r.Parent) + len(r.ParentName) + len(r.Reason) + len(r.Access) + 200
 	for key, value := range r.Target {
 		n += len(key) + len(value)
 	}
@@ -152,7 +152,7 @@ func (c *Connector) decide(ctx context.Context, at *attempt) ([]Candidate, error
 		return nil, err
 	}
 	if at.progress.Complete && len(at.progress.Candidates) == 0 {
-		return nil, &Error{Code: CodeNothingToConnect, Op: at.op, Platform: at.flow.Platform}
+		return nil, &Error{Code: CodeNothingToConnect, Op: at.op, Platform: at.flow.Platform, Message: at.adapter.Nothing}
 	}
 	choice, decided := selection.Decide(at.request.Rule, at.offered(), at.progress.Complete, at.adapter.multiple())
 	if !decided {

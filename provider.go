@@ -52,6 +52,7 @@ type Platform struct {
 	APIBaseURL  string        // where the API is, with the version: "https://graph.facebook.com/v26.0"
 	Version     Version       // the API version in use
 	Denials     []string      // values of the error parameter that mean "the person said no", beside access_denied
+	Nothing     string        // for people: what to do where a consent offers nothing; empty: our own words
 	ProbeEvery  time.Duration // how often each process may ask by [Identifier] for [Connector.Health]; zero: every 10 s
 }
 

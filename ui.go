@@ -323,25 +323,26 @@ func (at *attempt) cards(view *PendingSession, chosen []string) (here, elsewhere
 	for _, o := range view.Candidates {
 		shown[o.ID()] = true
 		here = append(here, pages.Candidate{
-			Candidate: o.Candidate, ParentName: at.nameOf(o.Parent),
+			Candidate: at.withParent(o.Candidate),
 			Connected: o.AccountID != "", AccountID: o.AccountID, Chosen: slices.Contains(chosen, o.ID()),
 		})
 	}
 	for _, o := range at.offered() {
 		if slices.Contains(chosen, o.ID()) && !shown[o.ID()] {
-			elsewhere = append(elsewhere, pages.Candidate{Candidate: o, ParentName: at.nameOf(o.Parent), Chosen: true})
+			elsewhere = append(elsewhere, pages.Candidate{Candidate: at.withParent(o), Chosen: true})
 		}
 	}
 	return here, elsewhere
 }
 
-func (at *attempt) nameOf(id string) string {
+// withParent names a candidate's parent that is on offer itself.
+func (at *attempt) withParent(c selection.Candidate) selection.Candidate {
 	for _, o := range at.offered() {
-		if id != "" && o.ID() == id {
-			return o.Name
+		if c.Parent != "" && o.ID() == c.Parent {
+			c.ParentName = o.Name
 		}
 	}
-	return ""
+	return c
 }
 
 // pickerPost finalizes what was chosen.

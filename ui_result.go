@@ -32,6 +32,9 @@ func (c *Connector) resultPage(w http.ResponseWriter, r *http.Request) {
 		page.Unfinished = true
 	case OutcomeError:
 		page.Code = string(knownCode(query.Get("error")))
+		if a := c.platforms[query.Get("platform")]; a != nil && page.Code == string(CodeNothingToConnect) {
+			page.Next = a.Nothing
+		}
 	default:
 		page.Nothing = true
 	}

@@ -134,6 +134,7 @@ type candidateJSON struct {
 	Username   *string `json:"username"`
 	AvatarURL  *string `json:"avatar_url"`
 	Parent     *string `json:"parent"`
+	ParentName string  `json:"parent_name,omitempty"`
 	Connected  bool    `json:"connected"`
 	AccountID  *string `json:"account_id"`
 	Selectable bool    `json:"selectable"`
@@ -152,7 +153,7 @@ func wireCandidates(offered []OfferedCandidate) []candidateJSON {
 	list := []candidateJSON{}
 	for _, o := range offered {
 		list = append(list, candidateJSON{
-			ID: o.ID(), Kind: o.Kind, Name: o.Name, Username: nullable(o.Username), AvatarURL: nullable(o.AvatarURL), Parent: nullable(o.Parent),
+			ID: o.ID(), Kind: o.Kind, Name: o.Name, Username: nullable(o.Username), AvatarURL: nullable(o.AvatarURL), Parent: nullable(o.Parent), ParentName: o.ParentName,
 			Connected: o.AccountID != "", AccountID: nullable(o.AccountID), Selectable: o.Selectable(), Reason: nullable(o.Reason),
 		})
 	}

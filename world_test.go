@@ -81,6 +81,7 @@ const (
 	xSecret        = "canary-x-client-secret"
 	facebookSecret = "canary-facebook-app-secret"
 	linkedinSecret = "canary-linkedin-client-secret"
+	googleSecret   = "canary-google-client-secret"
 	appHost        = "/app" // where the host's own pages are
 )
 
@@ -139,6 +140,7 @@ func (w *world) startSandbox() {
 		"x":        {ID: "x-client", Secret: xSecret},
 		"facebook": {ID: "900000000000001", Secret: facebookSecret},
 		"linkedin": {ID: "li-client", Secret: linkedinSecret},
+		"google":   {ID: "google-client", Secret: googleSecret},
 	}})
 	if err != nil {
 		w.t.Fatal(err)

@@ -70,7 +70,7 @@ func wantLine(t *testing.T, from, shown string) {
 
 // pickerOf is a page that says all it can of one candidate.
 func pickerOf(name, id, picture string) Picker {
-	c := Candidate{Candidate: selection.Candidate{Kind: "page", PlatformID: id, Name: name, Username: name, AvatarURL: picture}, ParentName: name, Connected: true}
+	c := Candidate{Candidate: selection.Candidate{Kind: "page", PlatformID: id, Name: name, Username: name, AvatarURL: picture, ParentName: name}, Connected: true}
 	blocked := c
 	blocked.Reason = "no " + name
 	p := pagePicker(true, c, blocked)

@@ -129,10 +129,9 @@ type Kind struct {
 // Candidate is a row of [Picker].
 type Candidate struct {
 	selection.Candidate
-	ParentName string // of what it belongs to; may be empty
-	Connected  bool   // there is an account for it
-	AccountID  string // of that account
-	Chosen     bool
+	Connected bool   // there is an account for it
+	AccountID string // of that account
+	Chosen    bool
 }
 
 // Credentials is a form for a platform that takes a name and a password, or
@@ -166,6 +165,7 @@ type Result struct {
 	Platform   string // for display
 	Accounts   []Account
 	Code       string  // an error code; empty is success
+	Next       string  // what to do about it, instead of our own words; may be empty
 	Continue   string  // where to go on; may be empty
 	Again      string  // where to try again; may be empty
 	FlowID     string  // reference for support

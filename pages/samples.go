@@ -10,7 +10,7 @@ import (
 // to try the templates out.
 func samples() []Page {
 	account := Account{ID: "1", Platform: "p", PlatformName: "P", Kind: "Page", PlatformID: "1", Name: "N", Username: "n", AvatarURL: "https://example.com/a.png", Status: "limited", Method: OAuth}
-	candidate := Candidate{Candidate: selection.Candidate{Kind: "page", PlatformID: "1", Name: "N", Username: "n", AvatarURL: "https://example.com/a.png"}, ParentName: "O", Connected: true, AccountID: "1", Chosen: true}
+	candidate := Candidate{Candidate: selection.Candidate{Kind: "page", PlatformID: "1", Name: "N", Username: "n", AvatarURL: "https://example.com/a.png", ParentName: "O"}, Connected: true, AccountID: "1", Chosen: true}
 	blocked := Candidate{Candidate: selection.Candidate{Kind: "page", PlatformID: "2", Reason: "R"}}
 	kinds := []Kind{{Name: "page", One: "Page", Many: "Pages", Multiple: true}, {Name: "board", One: "Board", Many: "Boards"}}
 	field := Field{Name: "identifier", Label: "L", Help: "H", Required: true, Autocomplete: "username", Value: "v", Problem: "required"}

@@ -38,7 +38,7 @@ func pagesOf(s, avatarURL string) map[string]Page {
 	account := func(status string) Account {
 		return Account{ID: id, Platform: "facebook", PlatformName: s, Kind: s, PlatformID: s, Name: s, Username: s, AvatarURL: avatarURL, Status: status, Method: OAuth}
 	}
-	candidate := Candidate{Candidate: selection.Candidate{Kind: "page", PlatformID: id, Name: s, Username: s, AvatarURL: avatarURL}, ParentName: s, Connected: true, AccountID: id}
+	candidate := Candidate{Candidate: selection.Candidate{Kind: "page", PlatformID: id, Name: s, Username: s, AvatarURL: avatarURL, ParentName: s}, Connected: true, AccountID: id}
 	blocked := candidate
 	blocked.Reason = or(s, "no")
 	platforms := []Platform{

@@ -17,6 +17,7 @@ type authorization struct {
 	scopes []string // asked
 	shown  []string // those the page shows; Facebook hides what was declined before
 	untick bool     // whether the person may untick some of them
+	fresh  bool     // Google's prompt=consent: a refresh token although there was a consent before
 	report bool     // Facebook's return_scopes
 }
 
@@ -30,7 +31,7 @@ type decision struct {
 }
 
 // publishScope is what the fault narrowed_scopes takes away, if it was asked.
-var publishScope = map[string]string{"x": "tweet.write", "facebook": "pages_manage_posts"}
+var publishScope = map[string]string{"x": "tweet.write", "facebook": "pages_manage_posts", "google": googleScope + "youtube.upload"}
 
 // consentPage shows who asks for what.
 func (s *Sandbox) consentPage(a authorization, name string) reply {

@@ -30,7 +30,7 @@ const (
 )
 
 const (
-	platforms = "x facebook linkedin bluesky"
+	platforms = "x facebook linkedin google bluesky"
 	steps     = "consent token refresh profile api inspect revoke"
 	calls     = "token refresh profile api inspect revoke" // those that a program makes
 )
@@ -49,13 +49,16 @@ const (
 //   - lost_answer, bad_json, slow_body: the work is done, and the connection is
 //     cut, the answer ends in its middle, or its second half takes 60 seconds.
 //   - wrong_subject: the answer is about another person.
-//   - cancel_login, unauthorized_scope, no_refresh_token, revoked_token,
-//     access_denied, version_sunset: LinkedIn's. The person leaves the login
-//     page, the app has no product for a scope, or is not approved for refresh
-//     tokens; the person has taken the token back, a role or a product is
-//     missing, and the version of the API is over.
+//   - cancel_login, unauthorized_scope, revoked_token, access_denied,
+//     version_sunset: LinkedIn's. The person leaves the login page, the app has
+//     no product for a scope; the person has taken the token back, a role or a
+//     product is missing, and the version of the API is over.
+//   - Google's own: what its APIs, its token endpoint and the policies of a
+//     Workspace answer, by names that say what is wrong. testing_client has a
+//     refresh token of seven days.
+//   - no_refresh_token: LinkedIn and Google give none.
 type Fault struct {
-	Platform string `json:"platform"` // x, facebook, linkedin or bluesky
+	Platform string `json:"platform"` // x, facebook, linkedin, google or bluesky
 	Fault    string `json:"fault"`    // one of the index's faults, or "none" to switch all of the platform off
 	Times    int    `json:"times"`    // how many requests it hits; 0 means one
 
@@ -66,26 +69,44 @@ type Fault struct {
 
 // faultKinds says where each fault hits. A name may have several rows.
 var faultKinds = []struct{ name, platforms, steps string }{
-	{"deny", "x facebook linkedin", "consent"},          // the person refuses, whatever was posted
-	{"narrowed_scopes", "x facebook", "consent"},        // one asked permission is not granted
-	{"429", platforms, calls},                           // the platform's answer to too many requests
-	{"500", platforms, calls},                           // 502 with an HTML page
-	{"html", platforms, calls},                          // 200 with an HTML page
-	{"hang", platforms, calls},                          // no answer until the client leaves, at most 60 s
-	{"slow_body", platforms, calls},                     // the work is done, half of the answer comes after 60 s
-	{"bad_json", platforms, calls},                      // the work is done, the answer ends in its middle
-	{"lost_answer", platforms, "token refresh revoke"},  // the work is done, the connection cut
-	{"invalid_grant", platforms, "refresh"},             // the platform's answer to a dead grant
-	{"expired_token", platforms, "profile api inspect"}, // the platform's answer to an expired access token
-	{"false_200_error", "facebook", calls},              // an error with HTTP 200
-	{"wrong_subject", "x facebook linkedin", "profile"}, // the answer is about another person
+	{"deny", "x facebook linkedin google", "consent"},                       // the person refuses, whatever was posted
+	{"narrowed_scopes", "x facebook google", "consent"},                     // one asked permission is not granted
+	{"429", platforms, calls},                                               // the platform's answer to too many requests
+	{"500", platforms, calls},                                               // 502 with an HTML page
+	{"html", platforms, calls},                                              // 200 with an HTML page
+	{"hang", platforms, calls},                                              // no answer until the client leaves, at most 60 s
+	{"slow_body", platforms, calls},                                         // the work is done, half of the answer comes after 60 s
+	{"bad_json", platforms, calls},                                          // the work is done, the answer ends in its middle
+	{"lost_answer", platforms, "token refresh revoke"},                      // the work is done, the connection cut
+	{"invalid_grant", platforms, "refresh"},                                 // the platform's answer to a dead grant
+	{"expired_token", "x facebook linkedin bluesky", "profile api inspect"}, // the platform's answer to an expired access token
+	{"expired_token", "google", "api"},
+	{"false_200_error", "facebook", calls},                     // an error with HTTP 200
+	{"wrong_subject", "x facebook linkedin google", "profile"}, // the answer is about another person
 	{"wrong_subject", "bluesky", "token refresh profile"},
-	{"cancel_login", "linkedin", "consent"},       // the person leaves the login page
-	{"unauthorized_scope", "linkedin", "consent"}, // no product of the app has a scope that was asked
-	{"no_refresh_token", "linkedin", "token"},     // the app is not approved for refresh tokens
-	{"revoked_token", "linkedin", "profile api"},  // the person has taken the token back
-	{"access_denied", "linkedin", "profile api"},  // a product, a scope or a role is missing
-	{"version_sunset", "linkedin", "api"},         // the version of the API is over
+	{"no_refresh_token", "linkedin google", "token"}, // LinkedIn: the app is not approved for them
+	{"cancel_login", "linkedin", "consent"},          // the person leaves the login page
+	{"unauthorized_scope", "linkedin", "consent"},    // no product of the app has a scope that was asked
+	{"revoked_token", "linkedin", "profile api"},     // the person has taken the token back
+	{"access_denied", "linkedin", "profile api"},     // a product, a scope or a role is missing
+	{"version_sunset", "linkedin", "api"},            // the version of the API is over
+	{"account_deleted", "google", "refresh"},
+	{"session_control", "google", "refresh"}, // the Workspace wants a new sign-in
+	{"admin_policy", "google", "token refresh"},
+	{"invalid_client", "google", "token refresh"},
+	{"testing_client", "google", "token"},
+	{"signup_required", "google", "api"}, // there is no channel
+	{"scope_missing", "google", "api"},
+	{"api_disabled", "google", "api"},
+	{"quota_exceeded", "google", "api"}, // until midnight
+	{"no_quota", "google", "api"},       // the project was never let in
+	{"rate_limit", "google", "api"},     // with 403
+	{"delegation_forbidden", "google", "api"},
+	{"channel_closed", "google", "api"},
+	{"channel_suspended", "google", "api"},
+	{"no_permission", "google", "api"},
+	{"not_found", "google", "api"},
+	{"bad_page_token", "google", "api"},
 }
 
 // cannedFaults are the faults that answer with a platform's own body.
@@ -109,6 +130,26 @@ var cannedFaults = map[string]struct {
 	"bluesky 429":              {http.StatusTooManyRequests, "bluesky/fault_429.json"},
 	"bluesky invalid_grant":    {http.StatusBadRequest, "bluesky/fault_invalid_grant.json"},
 	"bluesky expired_token":    {http.StatusBadRequest, "bluesky/fault_expired_token.json"},
+
+	"google 429":                  {http.StatusTooManyRequests, "google/fault_429.json"},
+	"google invalid_grant":        {http.StatusBadRequest, "google/fault_invalid_grant.json"},
+	"google expired_token":        {http.StatusUnauthorized, "google/fault_expired_token.json"},
+	"google account_deleted":      {http.StatusBadRequest, "google/fault_account_deleted.json"},
+	"google session_control":      {http.StatusBadRequest, "google/fault_session_control.json"},
+	"google admin_policy":         {http.StatusBadRequest, "google/fault_admin_policy.json"},
+	"google invalid_client":       {http.StatusUnauthorized, "google/fault_invalid_client.json"},
+	"google signup_required":      {http.StatusUnauthorized, "google/fault_signup_required.json"},
+	"google scope_missing":        {http.StatusForbidden, "google/fault_scope_missing.json"},
+	"google api_disabled":         {http.StatusForbidden, "google/fault_api_disabled.json"},
+	"google quota_exceeded":       {http.StatusForbidden, "google/fault_quota_exceeded.json"},
+	"google no_quota":             {http.StatusTooManyRequests, "google/fault_no_quota.json"},
+	"google rate_limit":           {http.StatusForbidden, "google/fault_rate_limit.json"},
+	"google delegation_forbidden": {http.StatusForbidden, "google/fault_delegation_forbidden.json"},
+	"google channel_closed":       {http.StatusForbidden, "google/fault_channel_closed.json"},
+	"google channel_suspended":    {http.StatusForbidden, "google/fault_channel_suspended.json"},
+	"google no_permission":        {http.StatusForbidden, "google/fault_no_permission.json"},
+	"google not_found":            {http.StatusNotFound, "google/fault_not_found.json"},
+	"google bad_page_token":       {http.StatusBadRequest, "google/fault_bad_page_token.json"},
 }
 
 // SetFault makes the next f.Times requests that the fault applies to meet it,
@@ -127,7 +168,7 @@ func (s *Sandbox) setFault(f Fault) error {
 	possible := faultNames(f.Platform)
 	switch {
 	case len(possible) == 0:
-		return fmt.Errorf("sandbox: unknown platform %q; there are x, facebook, linkedin and bluesky", f.Platform)
+		return fmt.Errorf("sandbox: unknown platform %q; there are x, facebook, linkedin, google and bluesky", f.Platform)
 	case f.Fault != "none" && !slices.Contains(possible, f.Fault):
 		return fmt.Errorf("sandbox: %s has no fault %q; possible: %s, none", f.Platform, f.Fault, strings.Join(possible, ", "))
 	case f.At != "" && f.Fault != "none" && !contains(faultSteps(f.Platform, f.Fault), f.At):

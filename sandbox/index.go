@@ -58,6 +58,7 @@ func (s *Sandbox) index(c *call) reply {
 				{"Name": "X", "People": choices("x")},
 				{"Name": "Facebook", "People": choices("facebook")},
 				{"Name": "LinkedIn", "People": choices("linkedin")},
+				{"Name": "Google", "People": choices("google")},
 				{"Name": "Bluesky", "People": choices("bluesky")},
 			},
 		})

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A persona is a person of X, Facebook or LinkedIn who can be played on the consent
+// A persona is a person of X, Facebook, LinkedIn or Google who can be played on the consent
 // page. The first of each platform is preselected and ordinary.
 type persona struct {
 	id, label string
@@ -19,6 +19,9 @@ type persona struct {
 	most       int        // most entries of one page; 0: 100
 	businesses []business // Facebook: portfolios, whose Pages need business_management
 	roles      []orgRole  // LinkedIn: roles at organizations
+
+	channel  *gChannel  // YouTube: the one that is chosen with the account; nil: none
+	accounts []gAccount // Google Business Profile
 }
 
 // A role is what a person may do on a Facebook Page.
@@ -146,6 +149,8 @@ func people(platform string) []persona {
 		return xPersonas
 	case "linkedin":
 		return linkedinPersonas
+	case "google":
+		return googlePersonas
 	default:
 		return facebookPersonas
 	}

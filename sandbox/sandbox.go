@@ -1,6 +1,7 @@
 // Package sandbox is an [http.Handler] that behaves like the platforms: X,
-// Facebook, LinkedIn and Bluesky with its PLC directory. A host runs its whole connect
-// flow against it, in a test or by clicking, without internet and without
+// Facebook, LinkedIn, Google (YouTube and Business Profile) and Bluesky with its
+// PLC directory. A host runs its whole connect flow against it, in a test or by
+// clicking, without internet and without
 // credentials.
 //
 // A URL of the real platform, https://{host}/{path}, is served here as
@@ -9,7 +10,7 @@
 // platform's own answer. A [Fault] makes it misbehave on demand.
 //
 // The consent pages are plain forms. They take decision=allow or deny, persona,
-// and on Facebook the granted permissions as scope; a program that posts no
+// and on Facebook and Google the granted permissions as scope; a program that posts no
 // scope grants everything.
 //
 // Security: the sandbox guards nothing. Its people need no password and its
@@ -38,8 +39,8 @@ const (
 // Options configure a [Sandbox]. The zero value is a sandbox that knows no
 // OAuth client, keeps everything in memory and reads the system clock.
 type Options struct {
-	// Clients are the registered OAuth clients by platform, "x", "facebook" or
-	// "linkedin".
+	// Clients are the registered OAuth clients by platform: "x", "facebook",
+	// "linkedin" or "google".
 	// A further client of a platform has a key of its own: "x/second".
 	Clients map[string]Client
 
@@ -89,8 +90,8 @@ func New(o Options) (*Sandbox, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	for key, c := range o.Clients {
-		if !slices.Contains([]string{"x", "facebook", "linkedin"}, platformOf(key)) {
-			return nil, fmt.Errorf("sandbox: Options.Clients: no platform %q with OAuth clients; there are x, facebook and linkedin", key)
+		if !slices.Contains([]string{"x", "facebook", "linkedin", "google"}, platformOf(key)) {
+			return nil, fmt.Errorf("sandbox: Options.Clients: no platform %q with OAuth clients; there are x, facebook, linkedin and google", key)
 		}
 		if c.ID == "" || c.Secret == "" {
 			return nil, fmt.Errorf("sandbox: Options.Clients[%q]: set ID and Secret", key)
@@ -193,6 +194,9 @@ func (s *Sandbox) route(c *call) endpoint {
 		return s.facebookEndpoint(c)
 	case "www.linkedin.com", "api.linkedin.com":
 		return s.linkedinEndpoint(c)
+	}
+	if c.host == "accounts.google.com" || strings.HasSuffix(c.host, ".googleapis.com") {
+		return s.googleEndpoint(c)
 	}
 	return s.blueskyEndpoint(c)
 }

@@ -23,7 +23,7 @@ func TestIndexJSON(t *testing.T) {
 	w := setup(t)
 	got := w.do(request{method: "GET", header: map[string]string{"Accept": "application/json"}}).object(t)
 	people, _ := got["personas"].(object)
-	for platform, first := range map[string]string{"x": "bakery", "facebook": "dana", "linkedin": "lena", "bluesky": "ada.sandbox.test"} {
+	for platform, first := range map[string]string{"x": "bakery", "facebook": "dana", "linkedin": "lena", "google": "mara", "bluesky": "ada.sandbox.test"} {
 		list, _ := people[platform].([]any)
 		if len(list) < 2 {
 			t.Fatalf("%s has %d personas", platform, len(list))
@@ -40,7 +40,10 @@ func TestIndexJSON(t *testing.T) {
 		"faults": []any{
 			"deny", "narrowed_scopes", "429", "500", "html", "hang", "slow_body", "bad_json", "lost_answer",
 			"invalid_grant", "expired_token", "false_200_error", "wrong_subject",
-			"cancel_login", "unauthorized_scope", "no_refresh_token", "revoked_token", "access_denied", "version_sunset",
+			"no_refresh_token", "cancel_login", "unauthorized_scope", "revoked_token", "access_denied", "version_sunset",
+			"account_deleted", "session_control", "admin_policy", "invalid_client", "testing_client",
+			"signup_required", "scope_missing", "api_disabled", "quota_exceeded", "no_quota", "rate_limit", "delegation_forbidden",
+			"channel_closed", "channel_suspended", "no_permission", "not_found", "bad_page_token",
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -227,7 +230,7 @@ func TestAnswerFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`"((?:x|facebook|linkedin|bluesky)/\w+\.json)"`).FindAllSubmatch(b, -1) {
+		for _, m := range regexp.MustCompile(`"((?:x|facebook|linkedin|google|bluesky)/\w+\.json)"`).FindAllSubmatch(b, -1) {
 			used[string(m[1])] = true
 		}
 	}

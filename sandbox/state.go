@@ -24,7 +24,7 @@ const maxTokens = 100_000
 type state struct {
 	Version int                          `json:"version"`
 	Tokens  map[string]*token            `json:"tokens"`
-	Grants  map[string]map[string]string `json:"grants"` // Facebook: client and person, then permission, to its status
+	Grants  map[string]map[string]string `json:"grants"` // Facebook and Google: client and person, then permission, to its status
 	Records map[string]any               `json:"records"`
 	Faults  []Fault                      `json:"faults"`
 }
@@ -44,8 +44,10 @@ type token struct {
 	Redirect   string    `json:"redirect,omitempty"`
 	Challenge  string    `json:"challenge,omitempty"`
 	Page       string    `json:"page,omitempty"`
-	Long       bool      `json:"long,omitempty"` // Facebook: a user token of 60 days
-	Next       string    `json:"next,omitempty"` // Bluesky: what it was rotated to
+	Long       bool      `json:"long,omitempty"`  // Facebook: a user token of 60 days
+	Fresh      bool      `json:"fresh,omitempty"` // Google: a code of a consent screen that was asked for
+	Fixed      bool      `json:"fixed,omitempty"` // Google: a refresh token that use does not extend
+	Next       string    `json:"next,omitempty"`  // Bluesky: what it was rotated to
 }
 
 // live says whether the token works at a time.

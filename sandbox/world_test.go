@@ -48,7 +48,8 @@ func restart(t *testing.T, file string) *world {
 	second := sandbox.Client{ID: "second", Secret: "other-secret", RedirectURIs: []string{callback}}
 	s, err := sandbox.New(sandbox.Options{
 		Clients: map[string]sandbox.Client{
-			"x": client, "x/second": second, "facebook": client, "facebook/second": second, "linkedin": client, "linkedin/second": second,
+			"x": client, "x/second": second, "facebook": client, "facebook/second": second,
+			"linkedin": client, "linkedin/second": second, "google": client, "google/second": second,
 		},
 		Now: w.clock, StateFile: file,
 	})

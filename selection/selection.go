@@ -20,6 +20,7 @@ type Candidate struct {
 	Username   string
 	AvatarURL  string
 	Parent     string // ID of what it belongs to; empty at the top level
+	ParentName string // what that is called, where it cannot itself be chosen
 	Reason     string // why it cannot be chosen; empty when it can
 }
 
@@ -129,9 +130,9 @@ func Choose(offered []Candidate, ids []string, multiple Multiple) ([]Candidate, 
 	return chosen, nil
 }
 
-// Search returns the candidates whose name, username or platform id contains
-// query, ignoring case, and that belong to parent, where one is given. Without
-// a parent the list is flat: the candidates of every level.
+// Search returns the candidates whose name, username, platform id or parent's
+// name contains query, ignoring case, and that belong to parent, where one is
+// given. Without a parent the list is flat: the candidates of every level.
 func Search(offered []Candidate, query, parent string) []Candidate {
 	query = strings.ToLower(strings.TrimSpace(query))
 	return only(offered, func(c Candidate) bool {
@@ -141,6 +142,7 @@ func Search(offered []Candidate, query, parent string) []Candidate {
 		return query == "" ||
 			strings.Contains(strings.ToLower(c.Name), query) ||
 			strings.Contains(strings.ToLower(c.Username), query) ||
+			strings.Contains(strings.ToLower(c.ParentName), query) ||
 			strings.Contains(c.PlatformID, query)
 	})
 }

@@ -117,7 +117,7 @@ func TestThreat70_OnlyWhatWasOffered(t *testing.T) {
 
 func TestSearch(t *testing.T) {
 	t.Parallel()
-	child := selection.Candidate{Kind: "location", PlatformID: "77", Name: "Harbour", Parent: "account:1"}
+	child := selection.Candidate{Kind: "location", PlatformID: "77", Name: "Harbour", Parent: "account:1", ParentName: "Northern branches"}
 	offered := []selection.Candidate{{Kind: "page", PlatformID: "110", Name: "Old Mill", Username: "oldmill"}, child}
 	tests := []struct {
 		name, query, parent string
@@ -127,6 +127,7 @@ func TestSearch(t *testing.T) {
 		{name: "by name, any case", query: " MILL ", want: []string{"page:110"}},
 		{name: "by username", query: "oldm", want: []string{"page:110"}},
 		{name: "by platform id", query: "77", want: []string{"location:77"}},
+		{name: "by its parent's name", query: "north", want: []string{"location:77"}},
 		{name: "within a parent", parent: "account:1", want: []string{"location:77"}},
 		{name: "nothing", query: "zebra"},
 	}

@@ -17,8 +17,10 @@ import (
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/providers/bluesky"
 	"github.com/seed944197df/connect/providers/facebook"
+	"github.com/seed944197df/connect/providers/googlebusiness"
 	"github.com/seed944197df/connect/providers/linkedin"
 	"github.com/seed944197df/connect/providers/x"
+	"github.com/seed944197df/connect/providers/youtube"
 )
 
 // providers are all there are, in the order of the table.
@@ -26,6 +28,8 @@ var providers = []connect.Provider{
 	x.New(x.Options{}),
 	facebook.New(facebook.Options{}),
 	linkedin.New(linkedin.Options{}),
+	youtube.New(youtube.Options{}),
+	googlebusiness.New(googlebusiness.Options{}),
 	bluesky.New(nil),
 }
 

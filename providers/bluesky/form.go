@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
+
 	"github.com/seed944197df/connect"
 )
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
+
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/strictjson"
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
+
 	"github.com/seed944197df/connect"
 )
 

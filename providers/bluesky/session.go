@@ -13,6 +13,7 @@ import (
 
 	"github.com/bluesky-social/indigo/atproto/atclient"
 	"github.com/bluesky-social/indigo/atproto/syntax"
+
 	"github.com/seed944197df/connect"
 	"github.com/seed944197df/connect/internal/strictjson"
 )
