@@ -22,7 +22,7 @@ func (l *modelLife) present(call *modelCall, access string, f fate) (*modelShown
 	if f == fateUnsent {
 		return nil, nil, &connect.ProviderError{Class: connect.ClassRetry}
 	}
-	shown := &modelShown{at: time.Now(), life: l, open: true, overdue: call.slept, excused: f == fateVanishes, harmless: f == fateFails}
+	shown := &modelShown{at: time.Now(), life: l, attempt: l.attempts[pair], open: true, overdue: call.slept, excused: f == fateVanishes, harmless: f == fateFails}
 	if !shown.harmless {
 		m.checkPresented(pair, shown)
 		pair.shown = append(pair.shown, shown)
@@ -76,22 +76,25 @@ func (m *model) checkPresented(pair *modelPair, shown *modelShown) {
 }
 
 // marked notes what the store has recorded, not what it has answered.
-func (l *modelLife) marked(held []connect.GrantKey) {
+func (l *modelLife) marked(attempt string, held []connect.GrantKey) {
 	for _, key := range held {
 		a := l.m.accountOn(key.ID)
 		grant := l.m.grant(a)
 		if grant.Status == connect.GrantSent && grant.Presented > 0 && grant.SentAt != nil {
-			l.marks[l.m.storedPair(a)]++
+			pair := l.m.storedPair(a)
+			l.marks[pair]++
+			l.attempts[pair] = attempt
 		}
 	}
 }
 
+// settled notes which presentation has come to an end: another attempt of the
+// same process may end without one.
 func (l *modelLife) settled(st connect.Settlement, err error) {
 	if err != nil && !errors.Is(err, connect.ErrStale) {
 		return
 	}
-	subject := l.m.accountOn(st.ID).subject
-	l.open = slices.DeleteFunc(l.open, func(p *modelShown) bool { return p.pair.family.subject == subject })
+	l.open = slices.DeleteFunc(l.open, func(p *modelShown) bool { return p.attempt == st.Attempt })
 }
 
 // committed notes whose consent is stored.

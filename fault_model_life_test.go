@@ -55,16 +55,17 @@ type modelLife struct {
 	dead, frozen bool            // with tasks guarded by model.mu
 	tasks        map[string]bool // that are under way
 
-	froze  time.Time
-	open   []*modelShown
-	marks  map[*modelPair]int    // how often it may present each
-	logins map[string]*modelPair // that it got last, by subject
+	froze    time.Time
+	open     []*modelShown
+	marks    map[*modelPair]int    // how often it may present each
+	attempts map[*modelPair]string // the last for which it may
+	logins   map[string]*modelPair // that it got last, by subject
 }
 
 func (m *model) start(worker int) *modelLife {
 	l := &modelLife{
 		m: m, worker: worker, skew: m.skews[worker], died: make(chan struct{}),
-		tasks: map[string]bool{}, marks: map[*modelPair]int{}, logins: map[string]*modelPair{},
+		tasks: map[string]bool{}, marks: map[*modelPair]int{}, attempts: map[*modelPair]string{}, logins: map[string]*modelPair{},
 	}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	now := func() time.Time { return time.Now().Add(l.skew) }
@@ -94,6 +95,9 @@ func (l *modelLife) freeze() {
 
 func (l *modelLife) wake() {
 	slept := l.overslept()
+	if time.Since(l.froze) >= modelKept {
+		l.forget()
+	}
 	l.m.mu.Lock()
 	l.frozen = false
 	l.m.mu.Unlock()
@@ -106,6 +110,19 @@ func (l *modelLife) wake() {
 	l.excuse()
 	for _, p := range l.open {
 		p.slept = true
+	}
+}
+
+// modelKept is how long a process keeps new tokens for a store that does not
+// take them.
+const modelKept = 5 * time.Minute
+
+// forget says that the process has lost what it was given and has not stored.
+func (l *modelLife) forget() {
+	for _, pair := range l.m.platform.pairs {
+		if pair.delivered == l {
+			pair.delivered = nil
+		}
 	}
 }
 

@@ -47,6 +47,7 @@ type modelPair struct {
 type modelShown struct {
 	at       time.Time
 	life     *modelLife
+	attempt  string
 	open     bool // its process has not recorded what came of it
 	excused  bool // its answer is lost, or its process died or stood still
 	slept    bool // its process stood still past its lease before that

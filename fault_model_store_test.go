@@ -199,7 +199,7 @@ func (s *modelStore) RenewClaims(ctx context.Context, attempt string, grants []c
 func (s *modelStore) MarkSent(ctx context.Context, attempt string, grants []connect.GrantKey) ([]connect.GrantKey, error) {
 	return change(s.life, "MarkSent", func(to connect.Store) ([]connect.GrantKey, error) {
 		return to.MarkSent(s.life.m.live(ctx), attempt, grants)
-	}, func(held []connect.GrantKey, _ error) { s.life.marked(held) })
+	}, func(held []connect.GrantKey, _ error) { s.life.marked(attempt, held) })
 }
 
 func (s *modelStore) SettleGrant(ctx context.Context, st connect.Settlement) (connect.Grant, error) {
