@@ -55,6 +55,7 @@ turn (tenant, id, round, taken, passed) AS (
 			WHERE g.platform = @platform AND g.wake_at IS NOT NULL AND turn.round = 0
 			ORDER BY g.tenant LIMIT 1
 		)) AS tenant
+		OFFSET 0 -- is asked once, not wherever it is named
 	) AS next CROSS JOIN LATERAL (
 		SELECT next.tenant, turn.round + (next.tenant <= turn.tenant)::int AS round
 	) AS step LEFT JOIN LATERAL (
@@ -92,8 +93,9 @@ SELECT ` + grantColumns + `, (SELECT now FROM clock), coalesce((
 ), @after) FROM claimed ORDER BY part, place`
 
 // planOnce makes the server keep its plan. It would rather make one each time,
-// to know n, though that takes it longer than most claims do.
-const planOnce = "SET LOCAL plan_cache_mode = force_generic_plan"
+// to know n, though that takes it longer than most claims do; and where there
+// are many rows, it would compile the plan, which takes it longer still.
+const planOnce = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true)"
 
 // dueRow is a claimed grant, and the tenant after which the turn goes on.
 type dueRow struct {
